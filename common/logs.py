@@ -1,0 +1,81 @@
+"""Logging for both programs: one line an event, set up by a YAML file through logging.config.dictConfig.
+
+Text from elsewhere cannot forge a line: everything unsafe is made visible. Which events there are is not known here.
+"""
+
+import logging
+import logging.config
+import logging.handlers
+import sys
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from common import PROJECT_ROOT, yamlfile
+from common.errors import ConfigurationError
+from common.visible import visible
+
+NO_PEER = "-"
+
+
+def configure(path: Path) -> dict[str, Any]:
+    """Set logging up as the YAML file `path` says, and return what it says.
+
+    Raises ConfigurationError if it cannot; `apply` then brings back what was before.
+    """
+    document = yamlfile.read(path)
+    if document.problems:
+        raise ConfigurationError(document.problems)
+    try:
+        apply(document.value)
+    except (ValueError, TypeError, AttributeError, ImportError, OSError) as error:
+        # dictConfig says "Unable to configure handler 'x'" and hides why in the cause.
+        text = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
+        raise ConfigurationError([document.problem((), text)]) from error
+    configuration: dict[str, Any] = document.value
+    return configuration
+
+
+def apply(configuration: dict[str, Any]) -> None:
+    logging.config.dictConfig(configuration)
+
+
+class Formatter(logging.Formatter):
+    """Time with offset, level, peer, text: one line; a traceback follows as more such lines."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        moment = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
+        peer = getattr(record, "peer", NO_PEER)
+        start = f"{moment} {record.levelname} {visible(peer)} "
+        lines = [record.getMessage()]
+        if record.exc_info:
+            lines += self.formatException(record.exc_info).splitlines()
+        return "\n".join(start + visible(line) for line in lines)
+
+
+class RotatingFileHandler(logging.handlers.RotatingFileHandler):
+    """The library's, with paths from the project's root, and quiet when it cannot write.
+
+    A full disk must not flood standard error with a traceback a record: the first loss of a row is told, once.
+    """
+
+    def __init__(self, filename: str, **options: Any) -> None:
+        path = PROJECT_ROOT / filename
+        path.parent.mkdir(parents=True, exist_ok=True)
+        super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
+        self._lost = 0
+
+    def emit(self, record: logging.LogRecord) -> None:
+        lost = self._lost
+        super().emit(record)
+        if lost and self._lost == lost:
+            self._lost = 0
+            lines = "record was" if lost == 1 else "records were"
+            note = logging.LogRecord("", logging.WARNING, "", 0, f"{lost} log {lines} lost before", None, None)
+            super().emit(note)
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not self._lost:
+            error = sys.exc_info()[1]
+            print(f"porter: cannot write {self.baseFilename}: {error}", file=sys.stderr)
+        self._lost += 1

@@ -1,0 +1,338 @@
+"""Sockets that send and receive text messages: a plain one and one with TLS, on one mixin.
+
+A message is a str here and a frame on the wire (framing.py). The sockets know deadlines, a size limit and a flag
+that stops them; they know nothing of kinds, handlers, or which side they are on.
+
+Each socket is touched by one thread only: two threads on one SSLSocket corrupt it (openssl#20446, cpython#151508).
+"""
+
+import contextlib
+import math
+import select
+import socket
+import ssl
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
+
+from common.deadline import Deadline
+from common.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    HandshakeFailed,
+    MessageStalled,
+    PorterError,
+    Stopping,
+)
+from common.framing import HEADER, Decoder, decode, encode
+from common.stopflag import StopFlag
+
+DEFAULT_MAX_MESSAGE = 65536
+_CHUNK = 65536
+_GATHER_LIMIT = 65536
+_LINGER_LIMIT = 1_048_576
+
+_Result = TypeVar("_Result")
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """In seconds; None waits for ever."""
+
+    idle: float | None = None  # between two messages
+    message: float | None = None  # from the first byte of a message to its last
+    send: float | None = None  # until the peer has taken what is sent to it
+
+
+class Journal(Protocol):
+    """Whoever wants to know of each message; lengths are bytes of body."""
+
+    def received(self, length: int) -> None: ...
+    def sent(self, length: int) -> None: ...
+
+
+class _Nothing(PorterError):
+    """Nothing to read just now."""
+
+
+# At run time the mixin stands beside a socket class; for the type checker it is one.
+if TYPE_CHECKING:
+    _Socket = socket.socket
+else:
+    _Socket = object
+
+
+class MessageMixin(_Socket):
+    """What both sockets share. Usable as it is; the owner may set the attributes below at any time.
+
+    `overall` bounds everything until it is set to None (a login), `stop` ends a wait between two messages with
+    Stopping, `journal` hears of each message. `has_ended` tells whether the peer has closed its side.
+    """
+
+    timeouts = Timeouts()
+    overall: Deadline | None = None
+    stop: StopFlag | None = None
+    journal: Journal | None = None
+
+    _message_deadline: Deadline | None = None
+    _heard_stop = False
+    _is_mute = False
+    has_ended = False
+    opened_at: float
+    _decoder: Decoder
+    _outgoing: list[bytes]
+
+    # wrap_socket makes an SSLSocket without calling any __init__ of ours, so the state is made here.
+    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+        self = super().__new__(cls, *args, **kwargs)
+        self._decoder = Decoder(DEFAULT_MAX_MESSAGE)
+        self._outgoing = []
+        self.opened_at = time.monotonic()
+        return self
+
+    @property
+    def max_message(self) -> int:
+        """The longest message accepted, in bytes of body."""
+        return self._decoder.max_message
+
+    @max_message.setter
+    def max_message(self, limit: int) -> None:
+        self._decoder.max_message = limit
+
+    def send_message(self, text: str) -> None:
+        """Send `text`, at once unless a whole message is already waiting to be received.
+
+        In that case the answers of a burst leave together, before the next wait at the latest: five times the
+        messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
+        """
+        self._outgoing.append(encode(text))
+        if not self._decoder.has_body() or sum(map(len, self._outgoing)) > _GATHER_LIMIT:
+            self.flush()
+
+    def receive_message(self) -> str | None:
+        """The next message, or None when the peer has closed after the last one.
+
+        Raises a ProtocolError for a breach, DeadlineExceeded when nothing comes, Stopping when the stop flag is
+        set and all that had come is received, ConnectionLost otherwise.
+        """
+        while (body := self._decoder.next_body()) is None:
+            if not self._receive_more():
+                return None
+        self._message_deadline = None
+        if self.journal is not None:
+            self.journal.received(len(body))
+        return decode(body)
+
+    def receive_waiting(self) -> list[str]:
+        """The whole messages that have come, without waiting, for a caller with an event loop of its own.
+
+        One read a call: what is left makes the socket readable again. Raises what `receive_message` raises.
+        """
+        try:
+            data = self._retry(self._read_now, select.POLLIN, Deadline(0, _Nothing))
+        except _Nothing:
+            return []
+        if data:
+            self._decoder.feed(data)
+        else:
+            self._end()
+        messages = []
+        while (body := self._decoder.next_body()) is not None:
+            if self.journal is not None:
+                self.journal.received(len(body))
+            messages.append(decode(body))
+        return messages
+
+    def flush(self) -> None:
+        """Send what `send_message` has gathered."""
+        if not self._outgoing:
+            return
+        frames, self._outgoing = self._outgoing, []
+        self._send_all(b"".join(frames))
+        if self.journal is not None:
+            for frame in frames:
+                self.journal.sent(len(frame) - HEADER.size)
+
+    def finish(self, linger: float) -> None:
+        """End our side, then close; never raises, and may be called again.
+
+        What the peer still sends is read and dropped for up to `linger` seconds or 1 MiB: closing a socket with
+        unread input resets the connection, and the reset can overtake our last message.
+        """
+        if self.fileno() >= 0:
+            with contextlib.suppress(OSError, ValueError, PorterError):
+                self.flush()
+                self._say_goodbye()
+            with contextlib.suppress(OSError, PorterError):
+                socket.socket.shutdown(self, socket.SHUT_WR)
+                self._drop_input(linger)
+        self.close()
+
+    def _receive_more(self) -> bool:
+        """Wait for bytes and feed the decoder; False if the peer has closed between two messages."""
+        self.flush()
+        between_messages = not self._decoder.mid_message
+        if between_messages:
+            deadline = Deadline(self.timeouts.idle, self._idle_error)
+            if self.stop is not None and self.stop.is_set():
+                # What had come before the stop is still answered, but only one chunk of it: a client that never
+                # pauses must not hold the stop up.
+                if self._heard_stop:
+                    raise Stopping
+                self._heard_stop = True
+        else:
+            if self._message_deadline is None:
+                self._message_deadline = Deadline(self.timeouts.message, self._stall_error)
+            deadline = self._message_deadline
+        data = self._receive_some(deadline.or_earlier(self.overall), stoppable=between_messages)
+        if data:
+            self._decoder.feed(data)
+            return True
+        self._end()
+        return False
+
+    def _end(self) -> None:
+        self.has_ended = True
+        if self._decoder.mid_message:
+            raise ConnectionLost("the connection ended inside a message")
+
+    def _idle_error(self) -> PorterError:
+        return DeadlineExceeded(f"no message for {self.timeouts.idle:g} seconds")
+
+    def _stall_error(self) -> PorterError:
+        return MessageStalled(f"a message was not complete after {self.timeouts.message:g} seconds")
+
+    def _send_error(self) -> PorterError:
+        return ConnectionLost(f"the peer took nothing for {self.timeouts.send:g} seconds")
+
+    def _receive_some(self, deadline: Deadline, *, stoppable: bool) -> bytes:
+        return self._retry(self._read_now, select.POLLIN, deadline, self.stop if stoppable else None)
+
+    def _send_all(self, data: bytes) -> None:
+        if self._is_mute:
+            raise ConnectionLost("there is no TLS to send it with")
+        deadline = Deadline(self.timeouts.send, self._send_error)
+        rest = memoryview(data)
+        while rest:
+            sent = self._retry(partial(self._write_now, rest), select.POLLOUT, deadline)
+            rest = rest[sent:]
+
+    def _retry(
+        self, attempt: Callable[[], _Result], event: int, deadline: Deadline, stop: StopFlag | None = None
+    ) -> _Result:
+        """What `attempt` gives, waiting whenever it would block; a dead connection becomes ConnectionLost."""
+        while True:
+            try:
+                return attempt()
+            except ssl.SSLWantReadError:
+                event = select.POLLIN
+            except ssl.SSLWantWriteError:
+                event = select.POLLOUT
+            except BlockingIOError:
+                pass
+            except OSError as error:
+                raise ConnectionLost(error.strerror or str(error)) from error
+            self._wait(event, deadline, stop)
+
+    def _wait(self, event: int, deadline: Deadline, stop: StopFlag | None) -> None:
+        poller = select.poll()
+        poller.register(self, event)
+        if stop is not None:
+            poller.register(stop, select.POLLIN)
+        remaining = deadline.remaining()
+        ready = poller.poll(None if remaining is None else math.ceil(remaining * 1000))
+        if ready and stop is not None and all(descriptor == stop.fileno() for descriptor, _ in ready):
+            raise Stopping
+
+    def _drop_input(self, linger: float) -> None:
+        """Read and forget, below TLS, until the peer ends, `linger` is over or the limit is reached."""
+        deadline = Deadline(linger, Stopping)
+        dropped = 0
+        while not self.has_ended and dropped < _LINGER_LIMIT:
+            try:
+                data = socket.socket.recv(self, _CHUNK, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline, None)
+                continue
+            dropped += len(data)
+            self.has_ended = not data
+
+    def _read_now(self) -> bytes:
+        raise NotImplementedError
+
+    def _write_now(self, data: memoryview) -> int:
+        raise NotImplementedError
+
+    def _say_goodbye(self) -> None:
+        """What is sent between the last message and the end of the stream: nothing, without TLS."""
+
+
+class MessageSocket(MessageMixin, socket.socket):
+    """A socket.socket with `send_message` and `receive_message`; everything else is as it was."""
+
+    @classmethod
+    def adopt(cls, connection: socket.socket) -> Self:
+        """Take over an open socket, which is left without its descriptor; accept() returns only the base class."""
+        return cls(connection.family, connection.type, connection.proto, fileno=connection.detach())
+
+    def _read_now(self) -> bytes:
+        return self.recv(_CHUNK, socket.MSG_DONTWAIT)
+
+    def _write_now(self, data: memoryview) -> int:
+        return self.send(data, socket.MSG_DONTWAIT)
+
+
+class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
+    """The same over TLS: what `wrap_socket` of a context with this `sslsocket_class` gives.
+
+    Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
+    """
+
+    def handshake(self, timeout: float | None) -> None:
+        """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""
+        self.setblocking(False)
+        deadline = Deadline(timeout, lambda: DeadlineExceeded(f"no TLS handshake within {timeout:g} seconds"))
+        self._is_mute = True  # until there is TLS, nothing can be said to the peer
+        try:
+            self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
+        except ConnectionLost as lost:
+            if isinstance(lost.__cause__, ssl.SSLError):
+                raise HandshakeFailed(_explain(lost.__cause__)) from lost
+            raise
+        self._is_mute = False
+
+    def _read_now(self) -> bytes:
+        self._never_block()
+        return self.recv(_CHUNK)
+
+    def _write_now(self, data: memoryview) -> int:
+        self._never_block()
+        return self.send(data)
+
+    def _never_block(self) -> None:
+        if self.gettimeout() != 0:
+            self.setblocking(False)
+
+    def _say_goodbye(self) -> None:
+        # The first call sends close_notify; the peer's own, which it then wants to read, is not waited for here.
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.unwrap()
+
+
+# What OpenSSL makes of bytes that are no TLS record.
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "BAD_RECORD_TYPE",
+    "RECORD_LAYER_FAILURE",
+}
+
+
+def _explain(error: ssl.SSLError) -> str:
+    reason = error.reason or error.strerror or str(error)
+    if reason in _NOT_TLS:
+        return "the peer does not speak TLS"
+    return f"the TLS handshake failed: {reason.replace('_', ' ').lower()}"
