@@ -1,0 +1,122 @@
+"""The rule book of accounts: who exists, under which name, and who may not log in. It knows no sockets.
+
+Names are compared by their canonical form; that no two look alike is a constraint of the store, not a look before.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, delete, func, select, update
+
+from common.errors import Refusal
+from server.addresses import source
+from server.names import AccountName, refuse_mixed_scripts, skeletons
+from server.registrations import refuse_too_many
+from server.settings import RegistrationLimits
+from server.store import Store, accounts, logins, sessions
+from server.store import skeletons as skeleton_table
+
+
+@dataclass(frozen=True)
+class Account:
+    id: int
+    name: str
+    canonical: str
+    password_hash: str
+    disabled: bool
+
+
+@dataclass(frozen=True)
+class Overview:
+    """An account as an administrator sees it."""
+
+    name: str
+    disabled: bool
+    created: float
+    last_login: float | None
+    sessions: int
+
+
+class Accounts:
+    def __init__(self, store: Store, limits: RegistrationLimits) -> None:
+        self._store = store
+        self._limits = limits
+
+    def find(self, transaction: Connection, name: AccountName) -> Account | None:
+        return _account(transaction, accounts.c.canonical == name.canonical)
+
+    def get(self, transaction: Connection, account_id: int) -> Account | None:
+        return _account(transaction, accounts.c.id == account_id)
+
+    def add(self, transaction: Connection, name: AccountName, password_hash: str, address: str | None) -> Account:
+        """A new account, registered from `address` (None: by the administrator, whom no limit binds).
+
+        Raises Refusal if the name cannot be had, and when there are too many.
+        """
+        refuse_mixed_scripts(name)
+        now = self._store.now(transaction)
+        if address is not None:
+            refuse_too_many(transaction, accounts, self._limits, source(address), now)
+        row = {
+            "name": name.shown,
+            "canonical": name.canonical,
+            "password_hash": password_hash,
+            "disabled": False,
+            "source": "" if address is None else source(address),
+            "created": now,
+        }
+        insert = self._store.insert(accounts).values(row).on_conflict_do_nothing().returning(accounts.c.id)
+        account_id = transaction.execute(insert).scalar()
+        if account_id is None:
+            raise Refusal("that name exists already")
+        looks = sorted(skeletons(name))
+        rows = [{"skeleton": skeleton, "account_id": account_id} for skeleton in looks]
+        added = transaction.execute(self._store.insert(skeleton_table).on_conflict_do_nothing(), rows)
+        if added.rowcount < len(looks):
+            raise Refusal("that name looks like one that exists already")
+        return Account(account_id, name.shown, name.canonical, password_hash, False)
+
+    def set_password_hash(self, transaction: Connection, account_id: int, password_hash: str) -> None:
+        _change(transaction, account_id, {"password_hash": password_hash})
+
+    def set_disabled(self, transaction: Connection, account_id: int, disabled: bool) -> None:
+        _change(transaction, account_id, {"disabled": disabled})
+
+    def remove(self, transaction: Connection, account_id: int) -> None:
+        """Remove the account with its sessions and what is known of its logins."""
+        transaction.execute(delete(accounts).where(accounts.c.id == account_id))
+
+    def note_login(self, transaction: Connection, account_id: int, address: str) -> None:
+        now = self._store.now(transaction)
+        insert = self._store.insert(logins).values(account_id=account_id, address=address, last=now)
+        transaction.execute(
+            insert.on_conflict_do_update(index_elements=["account_id", "address"], set_={"last": now})
+        )
+
+    def has_logged_in(self, transaction: Connection, account_id: int, address: str) -> bool:
+        known = select(logins.c.last).where(logins.c.account_id == account_id, logins.c.address == address)
+        return transaction.execute(known).scalar() is not None
+
+    def last_name_at(self, address: str) -> str | None:
+        """The name that last logged in from this address."""
+        with self._store.reading() as transaction:
+            latest = select(accounts.c.name).join(logins).where(logins.c.address == address)
+            return transaction.scalar(latest.order_by(logins.c.last.desc()).limit(1))
+
+    def overviews(self) -> list[Overview]:
+        last = select(func.max(logins.c.last)).where(logins.c.account_id == accounts.c.id).scalar_subquery()
+        count = select(func.count()).where(sessions.c.account_id == accounts.c.id).scalar_subquery()
+        query = select(accounts.c.name, accounts.c.disabled, accounts.c.created, last, count)
+        with self._store.reading() as transaction:
+            return [Overview(*row) for row in transaction.execute(query.order_by(accounts.c.canonical))]
+
+
+def _account(transaction: Connection, condition: Any) -> Account | None:
+    row = transaction.execute(select(accounts).where(condition)).one_or_none()
+    if row is None:
+        return None
+    return Account(row.id, row.name, row.canonical, row.password_hash, row.disabled)
+
+
+def _change(transaction: Connection, account_id: int, values: dict[str, Any]) -> None:
+    transaction.execute(update(accounts).where(accounts.c.id == account_id).values(values))

@@ -1,0 +1,58 @@
+"""The register of open connections: how many there may be, when the last one has ended, and a way to cut them.
+
+A connection is in it from before its thread starts until its socket is closed. It knows nothing of what is said.
+"""
+
+import contextlib
+import socket
+import threading
+from collections import Counter
+
+from common.errors import ConnectionRefused
+from server.settings import Limits
+
+
+class Connections:
+    def __init__(self) -> None:
+        self._sources: dict[socket.socket, str] = {}
+        self._per_source: Counter[str] = Counter()
+        self._changed = threading.Condition()
+
+    def __len__(self) -> int:
+        return len(self._sources)
+
+    def admit(self, request: socket.socket, source: str, limits: Limits) -> None:
+        """Enter a connection; raises ConnectionRefused, with a reason for the client, if there is no place."""
+        with self._changed:
+            if len(self._sources) >= limits.max_connections:
+                raise ConnectionRefused("the server is full, try again later")
+            if self._per_source[source] >= limits.max_connections_per_address:
+                raise ConnectionRefused("too many connections from your address")
+            self._sources[request] = source
+            self._per_source[source] += 1
+
+    def remove(self, request: socket.socket) -> bool:
+        """Free the place of a closed connection; False if it had none."""
+        with self._changed:
+            source = self._sources.pop(request, None)
+            if source is None:
+                return False
+            self._per_source[source] -= 1
+            if not self._per_source[source]:
+                del self._per_source[source]
+            self._changed.notify_all()
+            return True
+
+    def wait_until_none(self, timeout: float | None) -> bool:
+        """Wait for the last connection to end; False if `timeout` seconds were not enough."""
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._sources, timeout)
+
+    def cut(self) -> int:
+        """Break off what is still open, without goodbyes; how many there were."""
+        with self._changed:
+            for request in self._sources:
+                # Not request.shutdown: on an SSLSocket that drops the TLS layer under its own thread.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(request, socket.SHUT_RDWR)
+            return len(self._sources)

@@ -1,0 +1,152 @@
+"""The verbs of a conversation: what a handler is written in.
+
+A handler knows nothing of TLS, limits, logging or shutdown. Those happen around it, and reach it as an exception
+that it need not catch.
+"""
+
+import logging
+import socketserver
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from common.deadline import Deadline
+from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
+from common.kinds import FROM_CLIENT, Kind, compose, parse
+from common.sockets import MessageMixin
+from server.addresses import canonical, show
+from server.settings import Limits, RegistrationLimits, Section
+
+if TYPE_CHECKING:
+    from server.store import Store
+
+LOG = logging.getLogger("porter.server")
+_MOST_EARLY_MESSAGES = 16
+
+
+class Resources:
+    """What the process has for its handlers. The database is opened when it is first asked for: echo needs none."""
+
+    def __init__(self, open_store: "Callable[[], Store]", registration_limits: RegistrationLimits) -> None:
+        self._open_store = open_store
+        self.registration_limits = registration_limits
+
+    @property
+    def store(self) -> "Store":
+        """The database; raises StoreUnavailable if it cannot be opened."""
+        return self._open_store()
+
+
+@dataclass(frozen=True)
+class Mode:
+    """A handler as the configuration chose it: shared by all its connections."""
+
+    name: str
+    options: Any
+    limits: Limits
+    shared: Any
+
+
+class Handler(socketserver.BaseRequestHandler):
+    """The base of all modes. A subclass writes `converse`, and declares its options, if any, in `Options`."""
+
+    class Options(Section):
+        """The handler's part of the configuration; checked at the start, with file and line."""
+
+    takes_passwords: ClassVar[bool] = False
+    """Whether passwords cross the wire: such a mode must not be served without TLS to other machines."""
+
+    request: MessageMixin
+
+    def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
+        self.mode = mode
+        self.options = mode.options
+        self.shared = mode.shared
+        self.address = canonical(client_address[0])
+        self.log: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
+        self._early: deque[str] = deque()
+        super().__init__(request, client_address, server)
+
+    @classmethod
+    def prepare(cls, options: Any, resources: Resources) -> Any:
+        """Make what all connections of this mode share; called once at the start and at a reload.
+
+        The result is `self.shared`. Raises StoreUnavailable and the like if the mode cannot be had.
+        """
+
+    def handle(self) -> None:
+        self.converse()
+
+    def converse(self) -> None:
+        """Talk with one client; the connection ends when this returns."""
+        raise NotImplementedError(f"{type(self).__name__} has no method converse")
+
+    # The verbs. All raise what the socket raises: PeerClosed, ConnectionLost, Stopping, ProtocolError, ...
+
+    def say(self, text: str) -> None:
+        self._send(Kind.TEXT, text)
+
+    def error(self, text: str) -> None:
+        self._send(Kind.ERROR, text)
+
+    def ask(self, prompt: str) -> str:
+        """Ask the user, who sees what is typed; an earlier line that nothing has asked for is an answer too."""
+        self._send(Kind.ASK, prompt)
+        return self.hear()
+
+    def ask_secret(self, prompt: str) -> str:
+        """Ask the user, who does not see what is typed."""
+        self._send(Kind.SECRET, prompt)
+        return self.hear()
+
+    def hear(self) -> str:
+        """The next line of the user's own."""
+        if self._early:
+            return self._early.popleft()
+        kind, text = self._receive()
+        if kind is not Kind.TEXT:
+            raise UnexpectedKind(f"a {kind.value} that nobody asked for")
+        return text
+
+    def recall_token(self) -> str:
+        """The token that the client keeps for this server, empty if none; the user is not asked."""
+        self._send(Kind.GET_TOKEN)
+        while True:
+            kind, text = self._receive()
+            if kind is Kind.TOKEN:
+                return text
+            if len(self._early) == _MOST_EARLY_MESSAGES:
+                raise ProtocolError(f"more than {_MOST_EARLY_MESSAGES} messages before the answer to GET-TOKEN")
+            self._early.append(text)
+
+    def store_token(self, token: str) -> None:
+        """Have the client keep `token` for this server; an empty one makes it forget."""
+        self._send(Kind.SET_TOKEN, token)
+
+    @contextmanager
+    def login(self) -> Iterator[None]:
+        """Inside, the limits of those who have not said who they are: short messages, `login_timeout` in all."""
+        limits = self.mode.limits
+        request = self.request
+        request.overall = Deadline(
+            limits.login_timeout, lambda: DeadlineExceeded(_too_slow(limits)), request.opened_at
+        )
+        full_size, request.max_message = request.max_message, limits.max_message_before_login
+        yield  # an error ends the connection, so there is nothing to put back
+        request.overall = None
+        request.max_message = full_size
+
+    def _send(self, kind: Kind, text: str = "") -> None:
+        self.request.send_message(compose(kind, text))
+
+    def _receive(self) -> tuple[Kind, str]:
+        message = self.request.receive_message()
+        if message is None:
+            raise PeerClosed("the client closed the connection")
+        return parse(message, FROM_CLIENT)
+
+
+def _too_slow(limits: Limits) -> str:
+    return f"not logged in within {limits.login_timeout:g} seconds"

@@ -1,0 +1,11 @@
+"""The echo mode: every message back, whatever text it holds. It speaks no kinds, so any client can use it."""
+
+from server.handler import Handler
+
+
+class EchoHandler(Handler):
+    """Never speaks first, asks nothing, knows nobody."""
+
+    def converse(self) -> None:
+        while (message := self.request.receive_message()) is not None:
+            self.request.send_message(message)

@@ -1,0 +1,67 @@
+"""The rule book of guessing: how many wrong passwords an account bears, and for how long it is then locked.
+
+A guess is counted before its password is looked at, and forgiven when it was right, so that a hundred guesses at
+once are a hundred guesses. An address where the owner has logged in before has a counter of its own: others can
+neither use nor fill it. It knows no passwords and no sockets.
+"""
+
+from dataclasses import dataclass
+
+from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+
+from server.options import LockoutOptions
+from server.store import Store, failures
+
+ELSEWHERE = ""
+"""The counter of all addresses where the owner has never logged in."""
+
+
+@dataclass(frozen=True)
+class Counter:
+    """Which counter a guess falls on; names count by their canonical form, whether or not they exist."""
+
+    canonical: str
+    address: str
+
+
+class Lockout:
+    def __init__(self, store: Store, options: LockoutOptions) -> None:
+        self._store = store
+        self._options = options
+
+    def count(self, counter: Counter) -> bool:
+        """Count a guess as a failure, for now; False if passwords are locked, and then it is not counted."""
+        with self._store.writing() as transaction:
+            now = self._store.now(transaction)
+            row = transaction.execute(select(failures).where(_is(counter))).one_or_none()
+            if row is not None and row.locked_until > now:
+                return False
+            guesses = 1 if row is None else row.guesses + 1
+            values = {"guesses": guesses, "locked_until": now + self._delay(guesses)}
+            insert = self._store.insert(failures).values(
+                canonical=counter.canonical, address=counter.address, **values
+            )
+            transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "address"], set_=values))
+            return True
+
+    def forgive(self, transaction: Connection, counter: Counter) -> None:
+        """The password was right: the row of failures is over."""
+        transaction.execute(delete(failures).where(_is(counter)))
+
+    def take_back(self, counter: Counter) -> None:
+        """The guess was never looked at: it and the lock that came with it do not count."""
+        with self._store.writing() as transaction:
+            one_less = {"guesses": failures.c.guesses - 1, "locked_until": 0.0}
+            transaction.execute(update(failures).where(_is(counter), failures.c.guesses > 0).values(one_less))
+
+    def _delay(self, guesses: int) -> float:
+        """Nothing for the free attempts; then the first delay, doubling."""
+        over = guesses - self._options.free_attempts
+        if over <= 0:
+            return 0.0
+        doublings = min(over - 1, 64)  # more would overflow, and max_delay is reached long before
+        return min(self._options.first_delay * 2.0**doublings, self._options.max_delay)
+
+
+def _is(counter: Counter) -> ColumnElement[bool]:
+    return and_(failures.c.canonical == counter.canonical, failures.c.address == counter.address)

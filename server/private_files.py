@@ -1,0 +1,29 @@
+"""Files and folders that only their owner can open, whatever the umask. It knows nothing of what is in them."""
+
+import os
+from pathlib import Path
+
+
+def make_private_folder(path: Path) -> None:
+    """Make the folder and those it is in, 0700, where missing; one that is there already is left as it is."""
+    if not path.is_dir():
+        make_private_folder(path.parent)
+        path.mkdir(mode=0o700, exist_ok=True)
+
+
+def make_private_file(path: Path) -> None:
+    """Make an empty file, 0600, in a private folder, if it is missing."""
+    make_private_folder(path.parent)
+    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+def write_private_file(path: Path, content: bytes) -> None:
+    """Write a file, 0600, so that it is there whole or not at all."""
+    make_private_folder(path.parent)
+    unfinished = path.with_name(f".{path.name}.{os.getpid()}")
+    unfinished.unlink(missing_ok=True)
+    with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600), "wb") as file:
+        file.write(content)
+        file.flush()
+        os.fsync(file.fileno())
+    unfinished.replace(path)

@@ -1,0 +1,202 @@
+"""The server itself: accepts a connection, admits it, hands it to a thread, and sees it to its end.
+
+What is said on a connection is the handler's business; when to start, reload and stop is the service's.
+It overrides the hooks of socketserver and touches none of its private names.
+"""
+
+import contextlib
+import errno
+import logging
+import socket
+import socketserver
+import ssl
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from common.errors import (
+    ConnectionEnded,
+    ConnectionLost,
+    ConnectionRefused,
+    DeadlineExceeded,
+    HandshakeFailed,
+    PeerClosed,
+    PorterError,
+    ProtocolError,
+    Stopping,
+    StoreUnavailable,
+)
+from common.journal import Journal
+from common.kinds import Kind, compose
+from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
+from common.stopflag import StopFlag
+from server.addresses import show, source
+from server.connections import Connections
+from server.settings import Limits
+from server.threads import ThreadSet
+
+LOG = logging.getLogger("porter.server")
+_LINGER = 2.0
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
+_PAUSE_WHEN_EXHAUSTED = 0.1
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a new connection gets; a reload puts another plan in its place, and open connections keep theirs."""
+
+    handler: Callable[[Any, Any, Any], Any]
+    limits: Limits
+    tls: ssl.SSLContext | None
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """Listens on `host`:`port` as soon as it is made; raises OSError if it cannot."""
+
+    allow_reuse_address = True  # a restart must not wait for the TIME_WAIT of the connections before
+    request_queue_size = 512  # connections the kernel keeps until they are accepted; the library's 5 refuses bursts
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, family: socket.AddressFamily, host: str, port: int, plan: Plan) -> None:
+        self.address_family = family
+        self.plan = plan
+        self.connections = Connections()
+        self._stop = StopFlag()
+        self._workers = ThreadSet("connection")
+        super().__init__((host, port), plan.handler)
+
+    def server_activate(self) -> None:
+        super().server_activate()
+        # A client that is gone again when accept() is called must not make the accepting thread wait.
+        self.socket.setblocking(False)
+
+    # In the accepting thread. An exception in one of these would end the accept loop, so none leaves them but
+    # get_request's OSError, which the library expects.
+
+    def get_request(self) -> tuple[MessageMixin, Any]:
+        try:
+            connection, address = self.socket.accept()
+        except OSError as error:
+            if error.errno in _EXHAUSTED:
+                LOG.error("cannot accept connections: %s", error.strerror)
+                # The connection stays in the backlog and the listener readable: without a pause this would spin.
+                self._stop.wait(_PAUSE_WHEN_EXHAUSTED)
+            raise
+        if self.plan.tls is None:
+            return MessageSocket.adopt(connection), address
+        secure = self.plan.tls.wrap_socket(
+            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        assert isinstance(secure, SecureMessageSocket)
+        return secure, address
+
+    def verify_request(self, request: Any, client_address: Any) -> bool:
+        try:
+            self.connections.admit(request, source(client_address[0]), self.plan.limits)
+        except ConnectionRefused as refusal:
+            self._refuse(request, client_address, refusal)
+            return False
+        except Exception:
+            LOG.exception("a connection could not be admitted", extra={"peer": str(client_address)})
+            request.close()
+            return False
+        return True
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        try:
+            self._workers.run(self.process_request_thread, request, client_address)
+        except RuntimeError as error:  # the limit of threads
+            self._refuse(request, client_address, ConnectionRefused(f"the server is full: {error}"))
+            self.connections.remove(request)
+
+    def _refuse(self, request: MessageMixin, client_address: Any, refusal: ConnectionRefused) -> None:
+        """Say why and close, without waiting for anything; over TLS nothing can be said before a handshake."""
+        LOG.warning("refused: %s", refusal, extra={"peer": show(client_address)})
+        if isinstance(request, MessageSocket):
+            request.timeouts = Timeouts(send=0)
+            with contextlib.suppress(PorterError):
+                request.send_message(compose(Kind.ERROR, str(refusal)))
+        request.finish(linger=0)
+
+    # In the connection's own thread.
+
+    def process_request_thread(self, request: Any, client_address: Any) -> None:
+        """Serve one connection and see it to its end; the last act frees its place."""
+        try:
+            super().process_request_thread(request, client_address)
+        finally:
+            LOG.info("client disconnected", extra={"peer": show(client_address)})
+            self.connections.remove(request)
+
+    def finish_request(self, request: Any, client_address: Any) -> None:
+        """Serve one connection from its handshake to the end of its conversation."""
+        plan = self.plan
+        limits = plan.limits
+        log = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
+        log.info("client connected")
+        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        request.timeouts = Timeouts(limits.idle_timeout, limits.message_timeout, limits.send_timeout)
+        request.max_message = limits.max_message
+        request.stop = self._stop
+        if isinstance(request, SecureMessageSocket):
+            request.handshake(limits.handshake_timeout)
+        request.journal = Journal(log)
+        plan.handler(request, client_address, self)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """End a conversation that an exception ended: the peer's fault is one line in the log, ours a traceback."""
+        error = sys.exception()
+        peer = {"peer": show(client_address)}
+        farewell = str(error)
+        match error:
+            case PeerClosed():
+                return
+            case Stopping():
+                farewell = "the server is stopping"
+            case HandshakeFailed() | ConnectionLost():
+                LOG.warning("%s", error, extra=peer)
+                return
+            case ProtocolError():
+                LOG.warning("protocol error: %s", error, extra=peer)
+            case DeadlineExceeded():
+                LOG.info("%s", error, extra=peer)
+            case StoreUnavailable():
+                LOG.error("%s", error, extra=peer)
+                farewell = "temporarily unavailable, try again later"
+            case OSError():  # from setsockopt, on a connection that is gone already
+                LOG.info("connection lost: %s", error.strerror, extra=peer)
+                return
+            case _:
+                LOG.exception("a handler failed", extra=peer)
+                farewell = "internal error"
+        with contextlib.suppress(ConnectionEnded, ProtocolError):
+            request.send_message(compose(Kind.ERROR, farewell))
+
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection so that the peer reads the last message; the library's shutdown() would drop TLS."""
+        request.finish(_LINGER)
+
+    # In the service's thread.
+
+    def stop_listening(self) -> None:
+        """Refuse connections from now on, and end the accept loop, which must run in another thread."""
+        # On Linux this wakes the loop at once; elsewhere it notices within half a second.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+        self.shutdown()
+        self.socket.close()
+
+    def drain(self, timeout: float) -> int:
+        """Have every connection finish what it is doing; how many had to be cut after `timeout` seconds."""
+        self._stop.set()
+        if self.connections.wait_until_none(timeout):
+            return 0
+        return self.connections.cut()
+
+    def server_close(self) -> None:
+        super().server_close()
+        self._workers.close()
+        self._stop.close()

@@ -1,0 +1,136 @@
+"""The life of the server in a process: start, reload, drain, stop. What is said to clients is not known here."""
+
+import errno
+import logging
+import os
+import socket
+import threading
+from functools import partial
+from typing import TYPE_CHECKING
+
+from common import PROJECT_ROOT, VERSION, logs
+from common.errors import ConfigurationError, PorterError, Unavailable
+from server import certificate
+from server.addresses import show_endpoint
+from server.configuration import Configuration
+from server.handler import Mode, Resources
+from server.server import Plan, Server
+
+if TYPE_CHECKING:
+    from server.store import Store
+
+LOG = logging.getLogger("porter.server")
+
+
+class Service:
+    """One listening server and what it needs; closed when it is left."""
+
+    def __init__(self, configuration: Configuration) -> None:
+        """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had."""
+        self._configuration = configuration
+        self._store: Store | None = None
+        self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
+        LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
+        try:
+            plan, self._shown = self._plan(configuration)
+            self._server = _listen(configuration.settings.host, configuration.settings.port, plan)
+        except PorterError as error:
+            LOG.error("cannot start: %s", error)
+            self._close_store()
+            raise
+        self.description = f"{self._server_endpoint()} {self._shown}"
+        self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
+        self._accepting.start()
+        LOG.info("listening on %s", self.description)
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def connections(self) -> int:
+        return len(self._server.connections)
+
+    def reload(self, configuration: Configuration) -> None:
+        """Give new connections another configuration; open ones keep theirs.
+
+        Raises what starting raises, and changes nothing then.
+        """
+        plan, shown = self._plan(configuration)
+        try:
+            self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
+        except ConfigurationError:
+            logs.apply(self._logging)
+            raise
+        for key in ("host", "port", "store"):
+            if getattr(configuration.settings, key) != getattr(self._configuration.settings, key):
+                LOG.warning("%s has changed: that takes a restart", key)
+        self._configuration, self._shown = configuration, shown
+        self._server.plan = plan
+        LOG.info("reloaded %s", shown)
+
+    def stop_listening(self) -> None:
+        LOG.info("stopping, %d connections open", self.connections)
+        self._server.stop_listening()
+        self._accepting.join()
+
+    def drain(self) -> None:
+        """Let the connections finish, and cut those that have not within `drain_timeout`."""
+        cut = self._server.drain(self._configuration.settings.limits.drain_timeout)
+        if cut:
+            LOG.warning("%d connections cut, they took too long", cut)
+
+    def close(self) -> None:
+        """Free what is left after the drain."""
+        self._server.server_close()
+        self._close_store()
+        LOG.info("server stopped")
+
+    def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
+        """What new connections get, and how it is shown: `(auth, TLS SHA256:...)`."""
+        settings = configuration.settings
+        choice = configuration.choices[settings.mode]
+        tls = None
+        shown = f"({settings.mode}, no TLS)"
+        if settings.tls.enabled:
+            certificate.ensure(configuration.certificate, configuration.key)
+            tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
+            shown = f"({settings.mode}, TLS {fingerprint})"
+        shared = choice.handler_class.prepare(
+            choice.options, Resources(self._open_store, settings.registration_limits)
+        )
+        mode = Mode(settings.mode, choice.options, settings.limits, shared)
+        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), shown
+
+    def _open_store(self) -> "Store":
+        """The database, opened for the first mode that needs it."""
+        if self._store is None:
+            from server.store import Store  # 150 ms that echo does without
+
+            self._store = Store(self._configuration.settings.store)
+        return self._store
+
+    def _close_store(self) -> None:
+        if self._store is not None:
+            self._store.close()
+
+    def _server_endpoint(self) -> str:
+        host, port = self._server.server_address[:2]
+        return show_endpoint(str(host), int(port))
+
+
+def _listen(host: str, port: int, plan: Plan) -> Server:
+    """A server on `port`, or, where that is taken, on the next free one."""
+    try:
+        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
+    except OSError as error:
+        raise Unavailable(f"there is no host {host}: {error.strerror}") from error
+    for candidate in range(port, 65536 if port else 1):
+        try:
+            return Server(family, str(address[0]), candidate, plan)
+        except OSError as error:
+            # Two servers can bind one port with SO_REUSEADDR; the second fails when it listens. Both say this.
+            if error.errno != errno.EADDRINUSE:
+                raise Unavailable(f"cannot listen on {host}, port {candidate}: {error.strerror}") from error
+            LOG.warning("port %d is taken", candidate)
+    raise Unavailable(f"no port from {port} to 65535 is free on {host}")

@@ -1,0 +1,117 @@
+"""The rule book of sessions: tokens like cookies, which let their holder in until they expire or are revoked.
+
+A token is 256 random bits; the store holds only its SHA-256. A session outlives its tokens: a renewal replaces the
+hash, and the previous token stays good once more for 30 seconds, so that a lost answer locks nobody out.
+It knows no passwords and no sockets; everything happens in the caller's transaction.
+"""
+
+import hashlib
+import secrets
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Connection, and_, delete, or_, select, update
+
+from server.options import SessionOptions
+from server.store import Store, sessions
+
+_PREVIOUS_STAYS_GOOD = 30.0
+_LONGEST_TOKEN = 256
+
+
+@dataclass(frozen=True)
+class Found:
+    """The session a token belongs to, and what is due at its next use."""
+
+    session_id: int
+    account_id: int
+    renewal_due: bool
+    note_due: bool
+
+
+class Sessions:
+    def __init__(self, store: Store, options: SessionOptions) -> None:
+        self._store = store
+        self._options = options
+
+    def open(self, transaction: Connection, account_id: int) -> tuple[int, str]:
+        """A new session: its number and its token. The oldest ones over `per_user` end."""
+        now = self._store.now(transaction)
+        token, token_hash = _new_token()
+        insert = self._store.insert(sessions).values(
+            account_id=account_id, token_hash=token_hash, token_issued=now, created=now, last_used=now
+        )
+        session_id: int = transaction.execute(insert.returning(sessions.c.id)).scalar_one()
+        transaction.execute(
+            delete(sessions).where(
+                sessions.c.account_id == account_id,
+                sessions.c.id.not_in(
+                    select(sessions.c.id)
+                    .where(sessions.c.account_id == account_id)
+                    .order_by(sessions.c.created.desc(), sessions.c.id.desc())
+                    .limit(self._options.per_user)
+                ),
+            )
+        )
+        return session_id, token
+
+    def find(self, transaction: Connection, token: str) -> Found | None:
+        """The session that `token` opens, or None if it is unknown, expired or revoked."""
+        if not 0 < len(token) <= _LONGEST_TOKEN:
+            return None
+        now = self._store.now(transaction)
+        token_hash = _hash(token)
+        row = transaction.execute(
+            select(sessions).where(
+                or_(
+                    sessions.c.token_hash == token_hash,
+                    and_(sessions.c.previous_hash == token_hash, sessions.c.previous_until > now),
+                ),
+                sessions.c.created > now - self._options.absolute,
+                sessions.c.last_used > now - self._options.idle,
+            )
+        ).one_or_none()
+        if row is None:
+            return None
+        is_previous = row.token_hash != token_hash
+        return Found(
+            session_id=row.id,
+            account_id=row.account_id,
+            renewal_due=is_previous or row.token_issued <= now - self._options.renew_after,
+            note_due=row.last_used <= now - min(60.0, self._options.idle / 10),
+        )
+
+    def renew(self, transaction: Connection, session_id: int) -> str:
+        """A new token for the session; the one before stays good for a moment."""
+        now = self._store.now(transaction)
+        token, token_hash = _new_token()
+        values: dict[str, Any] = {
+            "previous_hash": sessions.c.token_hash,
+            "previous_until": now + _PREVIOUS_STAYS_GOOD,
+            "token_hash": token_hash,
+            "token_issued": now,
+            "last_used": now,
+        }
+        transaction.execute(update(sessions).where(sessions.c.id == session_id).values(values))
+        return token
+
+    def note_use(self, transaction: Connection, session_id: int) -> None:
+        now = self._store.now(transaction)
+        transaction.execute(update(sessions).where(sessions.c.id == session_id).values(last_used=now))
+
+    def end(self, transaction: Connection, session_id: int) -> None:
+        """End one session, with every token of it."""
+        transaction.execute(delete(sessions).where(sessions.c.id == session_id))
+
+    def end_all(self, transaction: Connection, account_id: int) -> int:
+        """End all sessions of an account; how many there were."""
+        return transaction.execute(delete(sessions).where(sessions.c.account_id == account_id)).rowcount
+
+
+def _new_token() -> tuple[str, bytes]:
+    token = secrets.token_urlsafe(32)
+    return token, _hash(token)
+
+
+def _hash(token: str) -> bytes:
+    return hashlib.sha256(token.encode(errors="replace")).digest()

@@ -1,0 +1,85 @@
+"""The configuration as types: every key, its default, its bounds. Where the values come from is not known here.
+
+Times are in seconds. Each handler declares its own options, as a Section (see handler.py).
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+class Section(BaseModel):
+    """A part of the configuration: unknown keys and values of another type are errors, and nothing changes later."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+
+class Tls(Section):
+    enabled: bool = True
+    certificate: str = "data/tls/certificate.pem"
+    key: str = "data/tls/key.pem"
+    allow_plain_login: bool = False
+
+
+class Limits(Section):
+    max_connections: Count = 1024
+    max_connections_per_address: Count = 100
+    # A TLS record read as a header announces 350 million bytes or more; below that, both can be told apart.
+    max_message: Annotated[int, Field(ge=1, le=67_108_864)] = 65536
+    max_message_before_login: Annotated[int, Field(ge=1, le=67_108_864)] = 4096
+    handshake_timeout: Seconds = 10
+    login_timeout: Seconds = 120
+    message_timeout: Seconds = 10
+    idle_timeout: Seconds = 3600
+    send_timeout: Seconds = 10
+    drain_timeout: Seconds = 10
+
+
+class RegistrationLimits(Section):
+    per_address_per_hour: Count = 1000
+    total: Count = 100_000
+
+
+class HandlerEntry(Section):
+    """Where a handler is found; its options are checked by the class itself."""
+
+    class_: str = Field(alias="class", pattern=r"^[\w.]+:[\w.]+$")
+    options: dict[str, Any] = Field(default_factory=dict)
+
+
+DEFAULT_HANDLERS = {
+    "echo": {"class": "server.handlers.echo:EchoHandler"},
+    "identify": {"class": "server.handlers.identify:IdentifyHandler"},
+    "auth": {"class": "server.handlers.auth:AuthHandler"},
+}
+
+
+class Settings(Section):
+    mode: str = "auth"
+    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    port: Port = 9090
+    store: str = "sqlite:///data/porter.db"
+    logging: str = "conf/logging.yaml"
+    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = 1
+    cpu_affinity: Literal["auto", "off"] = "auto"
+    tls: Tls = Tls()
+    limits: Limits = Limits()
+    registration_limits: RegistrationLimits = RegistrationLimits()
+    handlers: dict[str, HandlerEntry] = Field(default_factory=dict)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _keep_default_handlers(cls, data: Any) -> Any:
+        """Mappings merge with the defaults, so `handlers: {auth: {options: ...}}` keeps the class."""
+        if not isinstance(data, dict) or not isinstance(data.get("handlers", {}), dict):
+            return data
+        given = data.get("handlers", {})
+        merged = {**DEFAULT_HANDLERS, **given}
+        for name, default in DEFAULT_HANDLERS.items():
+            if isinstance(merged[name], dict):
+                merged[name] = {**default, **merged[name]}
+        return {**data, "handlers": merged}

@@ -1,0 +1,180 @@
+"""The database: its tables, its engine, its transactions. What the rows mean is the rule books' business.
+
+SQLAlchemy Core, one text for SQLite and PostgreSQL. Times are seconds since 1970, by the store's own clock.
+"""
+
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import (
+    Boolean,
+    Column,
+    Connection,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    Table,
+    Text,
+    event,
+)
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import TimeoutError as PoolTimeout
+
+from common import PROJECT_ROOT
+from common.errors import StoreUnavailable
+from server.private_files import make_private_file
+
+_TABLES = sqlalchemy.MetaData()
+
+addresses = Table(
+    "addresses",  # identify: who calls from where
+    _TABLES,
+    Column("address", Text, primary_key=True),
+    Column("name", Text, nullable=False),
+    Column("source", Text, nullable=False, index=True),
+    Column("created", Double, nullable=False),
+)
+accounts = Table(
+    "accounts",
+    _TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("name", Text, nullable=False),  # as first typed
+    Column("canonical", Text, nullable=False, unique=True),
+    Column("password_hash", Text, nullable=False),
+    Column("disabled", Boolean, nullable=False, default=False),
+    Column("source", Text, nullable=False, index=True),
+    Column("created", Double, nullable=False),
+)
+skeletons = Table(
+    "skeletons",  # what account names look like: unique, so that no two look alike
+    _TABLES,
+    Column("skeleton", Text, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+)
+logins = Table(
+    "logins",  # where the owner of an account has logged in, and when last
+    _TABLES,
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("last", Double, nullable=False),
+    Index("logins_by_address", "address", "last"),
+)
+sessions = Table(
+    "sessions",  # a session outlives its tokens: a renewal replaces the hash
+    _TABLES,
+    Column("id", Integer, primary_key=True),
+    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
+    Column("token_hash", LargeBinary, nullable=False, unique=True),
+    Column("token_issued", Double, nullable=False),
+    Column("previous_hash", LargeBinary, unique=True),
+    Column("previous_until", Double),
+    Column("created", Double, nullable=False),
+    Column("last_used", Double, nullable=False),
+)
+failures = Table(
+    "failures",  # consecutive wrong passwords; address is empty for the counter of all unfamiliar addresses
+    _TABLES,
+    Column("canonical", Text, primary_key=True),
+    Column("address", Text, primary_key=True),
+    Column("guesses", Integer, nullable=False),
+    Column("locked_until", Double, nullable=False),
+)
+
+
+def check_url(text: str) -> str | None:
+    """What is wrong with a store's URL, or None; opens nothing."""
+    try:
+        url = make_url(text)
+        url.get_dialect().import_dbapi()
+    except (ArgumentError, NoSuchModuleError) as error:
+        return f"not a database URL: {error}"
+    except ImportError as error:
+        return f"the driver is not installed: {error}; for PostgreSQL see docs/operations.md"
+    if url.get_backend_name() not in ("sqlite", "postgresql"):
+        return "only sqlite and postgresql are supported"
+    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
+        return "SQLite needs a file, as in sqlite:///data/porter.db"
+    return None
+
+
+class Store:
+    """An open database. Everything raises StoreUnavailable when the database cannot be used."""
+
+    def __init__(self, url: str) -> None:
+        """Open `url`, and make the file and tables that are missing."""
+        parsed = make_url(url)
+        self.insert: Callable[[Table], Any]
+        if parsed.get_backend_name() == "sqlite":
+            self.insert = sqlite.insert
+            self._engine = _sqlite_engine(parsed)
+        else:
+            self.insert = postgresql.insert
+            self._engine = sqlalchemy.create_engine(
+                parsed, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 3}
+            )
+        with self.writing() as transaction:
+            _TABLES.create_all(transaction)
+
+    @contextmanager
+    def reading(self) -> Iterator[Connection]:
+        """A transaction that only reads."""
+        with self._transaction(writes=False) as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """A transaction that may write: all of it or nothing. Committed, and so acknowledged, when it is left."""
+        with self._transaction(writes=True) as connection:
+            yield connection
+
+    @contextmanager
+    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
+        try:
+            engine = self._engine.execution_options(writes=writes)
+            with engine.begin() as connection:
+                yield connection
+        except (DBAPIError, PoolTimeout) as error:
+            raise StoreUnavailable(f"the store cannot be used: {error.args[0]}") from error
+
+    def now(self, transaction: Connection) -> float:
+        """The store's clock, so that machines that share a store agree on what has expired."""
+        if self._engine.dialect.name == "sqlite":
+            return time.time()
+        return float(transaction.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")))
+
+    def close(self) -> None:
+        self._engine.dispose()
+
+
+def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
+    path = PROJECT_ROOT / str(url.database)
+    try:
+        make_private_file(path)
+    except OSError as error:
+        raise StoreUnavailable(f"the store {path} cannot be used: {error.strerror}") from error
+    engine = sqlalchemy.create_engine(
+        url.set(database=str(path)), pool_timeout=5, connect_args={"timeout": 5, "isolation_level": None}
+    )
+
+    @event.listens_for(engine, "connect")
+    def configure(connection: Any, _record: Any) -> None:
+        # The rollback journal, since WAL can corrupt a file before SQLite 3.51.3 (sqlite.org/wal.html#walresetbug).
+        # EXTRA syncs the folder as well: what was acknowledged survives a power cut.
+        for pragma in ("synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF"):
+            connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # A transaction that reads first and then writes fails at once with "database is locked", whatever the
+        # timeout, unless it takes the lock at its beginning.
+        writes = connection.get_execution_options().get("writes")
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
