@@ -1,0 +1,83 @@
+"""From a host and a port to a connected, trusted socket, before anything is sent. What is said is not known here."""
+
+import contextlib
+import ipaddress
+import logging
+import socket
+import ssl
+from collections.abc import Iterator
+
+from client.tokens import WITHOUT_TLS
+from client.trust import Policy, Server, Trust
+from common.errors import ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
+from common.journal import Journal
+from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
+from common.tls import client_context, fingerprint
+
+LOG = logging.getLogger("porter.client")
+_CONNECT_TIMEOUT = 10.0
+_SEND_TIMEOUT = 10.0
+
+
+def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageMixin, str]:
+    """A connection, with TLS unless `trust` is None, and the name of its certificate for the tokens.
+
+    Raises Unavailable if nobody listens there, HandshakeFailed, and TrustError.
+    """
+    log = logging.LoggerAdapter(LOG, {"peer": str(server)})
+    try:
+        plain = socket.create_connection((server.host, server.port), timeout=_CONNECT_TIMEOUT)
+    except OSError as error:
+        reason = error.strerror or str(error)
+        log.info("cannot connect: %s", reason)
+        raise Unavailable(f"cannot connect to {server}: {reason}; is the server running there?") from error
+    log.info("connected")
+    plain.settimeout(None)
+    connection: MessageMixin
+    certificate = WITHOUT_TLS
+    if trust is None:
+        connection = MessageSocket.adopt(plain)
+    else:
+        connection, certificate = _secure(plain, server, trust, policy)
+    connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
+    connection.max_message = max_message
+    connection.journal = Journal(log)
+    return connection, certificate
+
+
+@contextlib.contextmanager
+def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
+    """Say of an error on the connection which server it is about, and what can be done."""
+    try:
+        yield
+    except UnexpectedTLS as error:
+        raise UnexpectedTLS(f"{server} speaks TLS: leave out --no-tls") from error
+    except ConnectionLost as error:
+        hint = "" if has_tls else "; if the server speaks TLS, leave out --no-tls"
+        raise ConnectionLost(f"the connection to {server} is lost: {error}{hint}") from error
+    except ProtocolError as error:
+        raise type(error)(f"{server} does not keep to the protocol: {error}") from error
+
+
+def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
+    secure = client_context().wrap_socket(
+        plain, server_hostname=server.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+    )
+    assert isinstance(secure, SecureMessageSocket)
+    try:
+        try:
+            secure.handshake(_CONNECT_TIMEOUT)
+        except HandshakeFailed as error:
+            raise HandshakeFailed(f"{server}: {error}; a server without TLS needs --no-tls") from error
+        presented = fingerprint(secure.getpeercert(binary_form=True) or b"")
+        trust.check(server, presented, is_loopback=_is_loopback(secure), policy=policy)
+    except BaseException:
+        secure.close()
+        raise
+    return secure, presented
+
+
+def _is_loopback(connection: ssl.SSLSocket) -> bool:
+    """By the address that was reached, not by the name: what a name means is for others to say."""
+    address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

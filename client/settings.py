@@ -1,0 +1,48 @@
+"""The client's configuration: a handful of keys, checked by hand, since pydantic would double the time to start."""
+
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from common import PROJECT_ROOT, yamlfile
+from common.errors import ConfigurationError, Problem
+
+DEFAULT_FILE = PROJECT_ROOT / "conf" / "client.yaml"
+LOGGING_FILE = PROJECT_ROOT / "conf" / "logging.yaml"
+
+
+@dataclass(frozen=True)
+class Settings:
+    host: str = "127.0.0.1"
+    port: int = 9090
+    tls: bool = True
+    max_message: int = 16_777_216
+
+
+def load(path: Path) -> Settings:
+    """Read and check the file; a missing one means the defaults. Raises ConfigurationError with all problems."""
+    if not path.exists():
+        return Settings()
+    document = yamlfile.read(path)
+    problems: list[Problem] = list(document.problems)
+    wanted = {field.name: field.type for field in fields(Settings)}
+    for key, value in document.value.items():
+        if key not in wanted:
+            problems.append(document.problem((key,), "unknown key"))
+        elif wrong := _wrong(key, value, wanted[key]):
+            problems.append(document.problem((key,), f"{wrong}, got {value!r}"))
+    if problems:
+        raise ConfigurationError(problems)
+    return Settings(**document.value)
+
+
+def _wrong(key: str, value: Any, wanted: Any) -> str | None:
+    if type(value) is not wanted:
+        return f"must be {wanted.__name__}"
+    if key == "host" and not value:
+        return "must not be empty"
+    if key == "port" and not 1 <= value <= 65535:
+        return "must be from 1 to 65535"
+    if key == "max_message" and not 1 <= value <= 67_108_864:
+        return "must be from 1 to 67108864"
+    return None

@@ -1,0 +1,157 @@
+"""The client on a terminal: a line to type in, history, hidden secrets, and the server's words above the line.
+
+One thread does it all, on prompt_toolkit's event loop: two threads may not share a TLS socket.
+"""
+
+import asyncio
+import contextlib
+import os
+import sys
+import termios
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from prompt_toolkit import PromptSession
+from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
+from prompt_toolkit.output import create_output
+
+from client.conversation import Conversation, Question
+from common.errors import ExitStatus
+
+_LINE_PROMPT = "> "
+# After something was sent, the answer is waited for this long before the next line can be typed: a question
+# that follows is then asked at once, instead of in the middle of a line.
+_ANSWER_SECONDS = 0.3
+
+
+class TerminalScreen:
+    """Prints above the line that is being typed."""
+
+    def show(self, text: str) -> None:
+        self._print(text)
+
+    def show_error(self, text: str) -> None:
+        has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+        self._print(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
+
+    def _print(self, text: str) -> None:
+        run_in_terminal(lambda: print(text, flush=True))
+
+
+class _QuestionChanged(Exception):
+    """The line being typed must give way: the server asks something, or has gone."""
+
+
+class Terminal:
+    def __init__(self, conversation: Conversation, history: Path | None) -> None:
+        """`history` is the file of lines typed before, None to keep none. Answers to questions are never in it."""
+        self._conversation = conversation
+        output = create_output(stdout=sys.stdout if sys.stdout.isatty() else sys.stderr)
+        lines: History = InMemoryHistory() if history is None else FileHistory(str(history))
+        self._lines: PromptSession[str] = PromptSession(history=lines, output=output)
+        self._answers: PromptSession[str] = PromptSession(history=DummyHistory(), output=output)
+        self._draft = ""
+        self._news = asyncio.Event()
+        self._failure: BaseException | None = None
+
+    async def converse(self) -> ExitStatus:
+        """Talk until the user leaves, with `exit` or Ctrl-D, or the server does; raises what the socket raises.
+
+        Ctrl-C raises KeyboardInterrupt.
+        """
+        conversation = self._conversation
+        with self._listening(), _nothing_echoed():
+            await self._wait_for_answer()
+            while not conversation.has_ended:
+                question = conversation.question
+                try:
+                    line = await self._read_line(question)
+                except _QuestionChanged:
+                    continue
+                except EOFError:
+                    return ExitStatus.DONE
+                if question is None and line.strip() == "exit":
+                    return ExitStatus.DONE
+                self._news.clear()
+                conversation.send(line)
+                await self._wait_for_answer()
+        return conversation.status
+
+    @contextlib.contextmanager
+    def _listening(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        descriptor = self._conversation.connection.fileno()
+        loop.add_reader(descriptor, self._take_in)
+        try:
+            yield
+        finally:
+            loop.remove_reader(descriptor)
+
+    def _take_in(self) -> None:
+        question = self._conversation.question
+        try:
+            self._conversation.receive_waiting()
+        except BaseException as error:
+            self._failure = error
+        self._news.set()
+        if self._conversation.question is not question or self._conversation.has_ended or self._failure:
+            self._interrupt()
+
+    async def _wait_for_answer(self) -> None:
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._news.wait(), _ANSWER_SECONDS)
+        self._raise_failure()
+
+    def _raise_failure(self) -> None:
+        if self._failure is not None:
+            raise self._failure
+
+    async def _read_line(self, question: Question | None) -> str:
+        """What the user types; raises _QuestionChanged, and a line not finished then is there again later."""
+        try:
+            if question is None:
+                draft, self._draft = self._draft, ""
+                return await self._lines.prompt_async(_LINE_PROMPT, default=draft)
+            return await self._answers.prompt_async(question.prompt, is_password=question.is_secret)
+        except _QuestionChanged:
+            if question is None:
+                self._draft = self._lines.default_buffer.text
+            self._raise_failure()
+            raise
+        finally:
+            self._lines.app.erase_when_done = self._answers.app.erase_when_done = False
+
+    def _interrupt(self) -> None:
+        for session in (self._lines, self._answers):
+            if session.app.is_running and not session.app.is_done:
+                session.app.erase_when_done = True
+                session.app.exit(exception=_QuestionChanged())
+
+
+@contextlib.contextmanager
+def _nothing_echoed() -> Iterator[None]:
+    """Between two prompts the terminal itself would show what is typed, be it a password."""
+    descriptor = sys.stdin.fileno()
+    before = termios.tcgetattr(descriptor)
+    silent: list[Any] = termios.tcgetattr(descriptor)
+    silent[3] &= ~termios.ECHO
+    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+    try:
+        yield
+    finally:
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+
+
+def confirm(question: str, read: Callable[[], str] = lambda: sys.stdin.readline()) -> bool:
+    """Ask yes or no; Ctrl-D means no."""
+    print(question, file=sys.stderr)
+    while True:
+        print("Trust it? (yes/no) ", end="", file=sys.stderr, flush=True)
+        answer = read()
+        if answer.strip().lower() in ("yes", "y"):
+            return True
+        if answer.strip().lower() in ("no", "n") or not answer:
+            return False
+        print("Please answer yes or no.", file=sys.stderr)
