@@ -18,6 +18,7 @@ from common.errors import ConfigurationError, Problem
 KeyPath = tuple[str | int, ...]
 _MOST_NODES = 10_000
 _MOST_BYTES = 1_000_000
+_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class _Loader(yaml.SafeLoader):
@@ -98,6 +99,8 @@ def _build(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document, 
     if id(node) in above or len(document.places) > _MOST_NODES:
         raise yaml.constructor.ConstructorError(None, None, "an alias repeats too much", node.start_mark)
     document.places.setdefault(path, _place(node))
+    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
+        raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is not for here", node.start_mark)
     if isinstance(node, yaml.MappingNode):
         return _build_mapping(loader, node, path, document, above | {id(node)})
     if isinstance(node, yaml.SequenceNode):

@@ -71,8 +71,8 @@ class Accounts:
             raise Refusal("that name exists already")
         looks = sorted(skeletons(name))
         rows = [{"skeleton": skeleton, "account_id": account_id} for skeleton in looks]
-        added = transaction.execute(self._store.insert(skeleton_table).on_conflict_do_nothing(), rows)
-        if added.rowcount < len(looks):
+        insert = self._store.insert(skeleton_table).values(rows).on_conflict_do_nothing()
+        if len(transaction.execute(insert.returning(skeleton_table.c.skeleton)).all()) < len(looks):
             raise Refusal("that name looks like one that exists already")
         return Account(account_id, name.shown, name.canonical, password_hash, False)
 

@@ -31,6 +31,8 @@ from common import PROJECT_ROOT
 from common.errors import StoreUnavailable
 from server.private_files import make_private_file
 
+_WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
+
 _TABLES = sqlalchemy.MetaData()
 
 addresses = Table(
@@ -116,9 +118,7 @@ class Store:
             self._engine = _sqlite_engine(parsed)
         else:
             self.insert = postgresql.insert
-            self._engine = sqlalchemy.create_engine(
-                parsed, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 3}
-            )
+            self._engine = _postgresql_engine(parsed)
         with self.writing() as transaction:
             _TABLES.create_all(transaction)
 
@@ -130,7 +130,10 @@ class Store:
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that may write: all of it or nothing. Committed, and so acknowledged, when it is left."""
+        """A transaction that may write: all of it or nothing. Committed, and so acknowledged, when it is left.
+
+        One at a time, on both databases: what it has read stays true until it ends.
+        """
         with self._transaction(writes=True) as connection:
             yield connection
 
@@ -176,5 +179,17 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
         # timeout, unless it takes the lock at its beginning.
         writes = connection.get_execution_options().get("writes")
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+    return engine
+
+
+def _postgresql_engine(url: URL) -> sqlalchemy.Engine:
+    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 3})
+
+    @event.listens_for(engine, "begin")
+    def begin(connection: Connection) -> None:
+        # What BEGIN IMMEDIATE is to SQLite: two logins that count one guess each must not read the same count.
+        if connection.get_execution_options().get("writes"):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
 
     return engine

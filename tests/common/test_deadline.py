@@ -1,0 +1,34 @@
+"""Deadlines: what is left, whose error, which comes first."""
+
+import time
+import unittest
+
+from common.deadline import Deadline
+from common.errors import DeadlineExceeded, Stopping
+
+
+class Deadlines(unittest.TestCase):
+    def test_what_is_left_grows_less(self) -> None:
+        deadline = Deadline(60, Stopping)
+        first = deadline.remaining()
+        second = deadline.remaining()
+        assert first is not None and second is not None
+        self.assertTrue(60 >= first >= second > 50)
+
+    def test_without_seconds_it_never_comes(self) -> None:
+        self.assertIsNone(Deadline(None, Stopping).remaining())
+
+    def test_once_over_it_raises_its_own_error(self) -> None:
+        with self.assertRaisesRegex(DeadlineExceeded, "too late"):
+            Deadline(0, lambda: DeadlineExceeded("too late")).remaining()
+
+    def test_it_can_have_started_before(self) -> None:
+        with self.assertRaises(Stopping):
+            Deadline(5, Stopping, since=time.monotonic() - 6).remaining()
+
+    def test_the_earlier_of_two_counts(self) -> None:
+        early, late = Deadline(1, Stopping), Deadline(2, Stopping)
+        self.assertIs(early, late.or_earlier(early))
+        self.assertIs(early, early.or_earlier(late))
+        self.assertIs(early, early.or_earlier(None))
+        self.assertIs(early, Deadline(None, Stopping).or_earlier(early))

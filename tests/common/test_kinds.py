@@ -1,0 +1,26 @@
+"""The kinds of message: a word, one space, the rest verbatim."""
+
+import unittest
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from common.errors import UnexpectedKind
+from common.kinds import FROM_CLIENT, FROM_SERVER, Kind, compose, parse
+
+
+class Kinds(unittest.TestCase):
+    @given(st.sampled_from(sorted(FROM_SERVER, key=str)), st.text())
+    def test_what_is_composed_is_parsed(self, kind: Kind, text: str) -> None:
+        self.assertEqual((kind, text), parse(compose(kind, text), FROM_SERVER))
+
+    def test_without_text_there_is_no_space(self) -> None:
+        self.assertEqual("GET-TOKEN", compose(Kind.GET_TOKEN))
+
+    def test_the_text_is_verbatim_line_breaks_and_spaces_included(self) -> None:
+        self.assertEqual((Kind.TEXT, "  a\nb "), parse("TEXT   a\nb ", FROM_CLIENT))
+
+    def test_what_is_no_kind_of_the_sender_is_refused(self) -> None:
+        for message in ("", "HELLO", "text x", "TEXTx", " TEXT", "TEXT\nx", "ASK x", "SET-TOKEN x"):
+            with self.subTest(message), self.assertRaises(UnexpectedKind):
+                parse(message, FROM_CLIENT)

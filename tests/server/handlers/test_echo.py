@@ -1,0 +1,61 @@
+"""The echo mode: every message back, whatever it holds, over plain and over TLS."""
+
+import threading
+from typing import Any
+
+from common.framing import encode
+from tests.support import PATIENCE, PorterTestCase
+
+
+class Behaviour:
+    def test_every_message_comes_back_unchanged(self: Any) -> None:
+        with self.server("echo") as server:
+            client = server.connect()
+            for text in ("hello", "", "TEXT x", "Привет\r\n\x00\x1b", "/logout", "x" * 65536):
+                client.send_message(text)
+                self.assertEqual(text, client.receive_message())
+
+    def test_it_never_speaks_first(self: Any) -> None:
+        with self.server("echo") as server:
+            client = server.connect()
+            server.log.wait_for("client connected")
+            self.assertEqual([], client.receive_waiting())
+
+    def test_many_in_a_row_come_back_in_order(self: Any) -> None:
+        with self.server("echo") as server:
+            client = server.connect()
+            for number in range(500):
+                client.send_message(str(number))
+            self.assertEqual([str(n) for n in range(500)], [client.receive_message() for _ in range(500)])
+
+    def test_many_clients_at_once_each_hear_their_own(self: Any) -> None:
+        with self.server("echo") as server:
+            heard = []
+
+            def talk(name: str) -> None:
+                client = server.connect()
+                for number in range(20):
+                    client.send_message(f"{name} {number}")
+                    heard.append(client.receive_message() == f"{name} {number}")
+
+            threads = [threading.Thread(target=talk, args=[str(number)]) for number in range(40)]
+            for thread in threads:
+                thread.start()
+            for thread in threads:
+                thread.join(PATIENCE)
+            self.assertEqual([True] * 800, heard)
+
+    def test_a_message_in_pieces_is_one_message(self: Any) -> None:
+        with self.server("echo") as server:
+            client = server.connect()
+            for byte in encode("in pieces"):
+                client._send_all(bytes([byte]))
+            self.assertEqual("in pieces", client.receive_message())
+
+
+class Plain(Behaviour, PorterTestCase):
+    pass
+
+
+class Secure(Behaviour, PorterTestCase):
+    tls = True

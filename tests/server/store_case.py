@@ -1,0 +1,82 @@
+"""A store for each test, on SQLite, and on PostgreSQL where its programs and driver are installed."""
+
+import atexit
+import os
+import shutil
+import subprocess
+import tempfile
+import unittest
+from functools import cache
+from pathlib import Path
+from typing import ClassVar
+
+import psycopg
+
+from server.store import Store
+from tests.support import PorterTestCase
+
+
+class StoreTestCase(PorterTestCase):
+    """`self.store` is open and empty; `at` sets its clock."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.store = Store(self.store_url())
+        self.addCleanup(self.store.close)
+        self.now = 1_800_000_000.0
+        self.store.now = lambda _transaction: self.now  # type: ignore[method-assign]
+
+    def store_url(self) -> str:
+        return f"sqlite:///{self.folder}/data/porter.db"
+
+
+class Postgres:
+    """Mixed into a StoreTestCase: the same tests on a PostgreSQL of the tests' own, on a Unix socket."""
+
+    _database: ClassVar[int] = 0
+
+    def store_url(self) -> str:
+        folder = _cluster()
+        Postgres._database += 1
+        name = f"porter{Postgres._database}"
+        with psycopg.connect(host=folder, user="porter", dbname="postgres", autocommit=True) as connection:
+            connection.execute(f"CREATE DATABASE {name}".encode())
+        return f"postgresql+psycopg://porter@/{name}?host={folder}"
+
+
+def _programs() -> Path | None:
+    found = [Path(p).parent for p in [shutil.which("initdb")] if p] + sorted(
+        Path("/usr/lib/postgresql").glob("*/bin")
+    )
+    return next((folder for folder in found if (folder / "initdb").exists()), None)
+
+
+needs_postgres = unittest.skipIf(_programs() is None, "PostgreSQL (initdb) is not installed")
+
+
+def _run(program: str, *arguments: str) -> None:
+    """Run a program of PostgreSQL's, which refuses to be run as root."""
+    folder = _programs()
+    assert folder is not None
+    command = [str(folder / program), *arguments]
+    if os.geteuid() == 0:
+        command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+    subprocess.run(command, check=True, capture_output=True, cwd="/")
+
+
+@cache
+def _cluster() -> str:
+    """A cluster for this run of the tests; stopped when the process ends."""
+    folder = tempfile.mkdtemp(prefix="porter-postgres-")
+    if os.geteuid() == 0:
+        shutil.chown(folder, "postgres", "postgres")
+    _run("initdb", "-D", f"{folder}/data", "-U", "porter", "--auth=trust", "--no-sync")
+    options = f"-c listen_addresses='' -c unix_socket_directories={folder} -c fsync=off"
+    _run("pg_ctl", "-D", f"{folder}/data", "-o", options, "-l", f"{folder}/log", "-w", "start")
+
+    def stop() -> None:
+        _run("pg_ctl", "-D", f"{folder}/data", "-m", "immediate", "stop")
+        shutil.rmtree(folder, ignore_errors=True)
+
+    atexit.register(stop)
+    return folder

@@ -1,0 +1,102 @@
+"""The lockout: its arithmetic against a model, its counters, its patience."""
+
+import threading
+from typing import Any
+
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from server.lockout import ELSEWHERE, Counter, Lockout
+from server.options import LockoutOptions
+from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
+from tests.support import PATIENCE
+
+ALICE = Counter("alice", ELSEWHERE)
+
+
+class Behaviour:
+    def setUp(self: Any) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.lockout = Lockout(self.store, LockoutOptions(free_attempts=3, first_delay=30, max_delay=100))
+
+    def forgive(self: Any, counter: Counter) -> None:
+        with self.store.writing() as transaction:
+            self.lockout.forgive(transaction, counter)
+
+    def test_the_free_attempts_are_free_and_the_next_one_locks(self: Any) -> None:
+        self.assertEqual([True] * 4 + [False], [self.lockout.count(ALICE) for _ in range(5)])
+
+    def test_the_delay_doubles_up_to_the_longest(self: Any) -> None:
+        for _ in range(3):
+            self.lockout.count(ALICE)
+        for delay in (30, 60, 100, 100):
+            self.assertTrue(self.lockout.count(ALICE))
+            self.now += delay - 1
+            self.assertFalse(self.lockout.count(ALICE))
+            self.now += 1.5
+
+    def test_attempts_while_locked_do_not_prolong_it(self: Any) -> None:
+        for _ in range(4):
+            self.lockout.count(ALICE)
+        for _ in range(50):
+            self.now += 0.5
+            self.assertFalse(self.lockout.count(ALICE))
+        self.now += 5.5
+        self.assertTrue(self.lockout.count(ALICE))
+
+    def test_the_right_password_begins_anew(self: Any) -> None:
+        for _ in range(3):
+            self.lockout.count(ALICE)
+        self.forgive(ALICE)
+        self.assertEqual([True] * 4 + [False], [self.lockout.count(ALICE) for _ in range(5)])
+
+    def test_a_guess_nobody_looked_at_is_taken_back_with_its_lock(self: Any) -> None:
+        for _ in range(4):
+            self.lockout.count(ALICE)
+        self.lockout.take_back(ALICE)
+        self.assertEqual([True, False], [self.lockout.count(ALICE) for _ in range(2)])
+
+    def test_an_address_and_a_name_have_counters_of_their_own(self: Any) -> None:
+        for _ in range(4):
+            self.lockout.count(ALICE)
+        self.assertTrue(self.lockout.count(Counter("alice", "10.0.0.1")))
+        self.assertTrue(self.lockout.count(Counter("bob", ELSEWHERE)))
+
+    def test_guesses_at_once_are_each_counted(self: Any) -> None:
+        allowed: list[bool] = []
+        threads = [threading.Thread(target=lambda: allowed.append(self.lockout.count(ALICE))) for _ in range(20)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([4, 16], [allowed.count(True), allowed.count(False)])
+
+
+class OnSqlite(Behaviour, StoreTestCase):
+    @settings(max_examples=25, deadline=None)
+    @given(
+        st.lists(st.tuples(st.sampled_from(["wrong", "right", "busy"]), st.sampled_from([0.0, 10.0, 40.0, 120.0])))
+    )
+    def test_it_does_what_the_model_does(self, guesses: list[tuple[str, float]]) -> None:
+        self.forgive(ALICE)
+        count, locked_until = 0, 0.0
+        for outcome, pause in guesses:
+            self.now += pause
+            allowed = self.lockout.count(ALICE)
+            self.assertEqual(locked_until <= self.now, allowed)
+            if not allowed:
+                continue
+            if outcome == "right":
+                self.forgive(ALICE)
+                count, locked_until = 0, 0.0
+            elif outcome == "busy":
+                self.lockout.take_back(ALICE)
+                locked_until = 0.0
+            else:
+                count += 1
+                locked_until = self.now + min(30 * 2 ** (count - 4), 100) if count > 3 else 0.0
+
+
+@needs_postgres
+class OnPostgres(Postgres, Behaviour, StoreTestCase):
+    pass

@@ -1,0 +1,174 @@
+"""Logging in and out: how the rule books work together."""
+
+from typing import Any
+from unittest import mock
+
+from common.errors import Busy, Refusal
+from server.accounts import Accounts
+from server.lockout import Lockout
+from server.logins import WRONG, Login, Logins
+from server.names import AccountName, account_name
+from server.options import Argon2Options, LockoutOptions, PasswordOptions, SessionOptions
+from server.passwords import Passwords
+from server.sessions import Sessions
+from server.settings import RegistrationLimits
+from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
+
+ALICE = account_name("Alice")
+HOME, AWAY = "10.0.0.1", "10.0.0.2"
+
+
+class Behaviour:
+    def setUp(self: Any) -> None:
+        super().setUp()  # type: ignore[misc]
+        self.logins = self.make(Argon2Options(memory_kib=8, time_cost=1, parallelism=1))
+        self.first = self.logins.register(ALICE, "correct horse", HOME)
+
+    def make(self: Any, argon2: Argon2Options) -> Logins:
+        return Logins(
+            self.store,
+            Accounts(self.store, RegistrationLimits()),
+            Passwords(PasswordOptions(argon2=argon2)),
+            Lockout(self.store, LockoutOptions(free_attempts=2, first_delay=30)),
+            Sessions(self.store, SessionOptions(per_user=3, renew_after=600)),
+        )
+
+    def try_password(self: Any, password: str, address: str = AWAY, name: AccountName | None = ALICE) -> bool:
+        try:
+            self.logins.log_in(name, password, address)
+        except Refusal as refusal:
+            self.assertEqual(WRONG, str(refusal))
+            return False
+        return True
+
+    def account(self: Any) -> Any:
+        with self.store.reading() as transaction:
+            return self.logins.accounts.find(transaction, ALICE)
+
+    def test_who_registers_is_in_and_comes_back_with_the_token(self: Any) -> None:
+        self.assertEqual("Alice", self.first.name)
+        back = self.logins.resume(self.first.token, AWAY)
+        self.assertEqual(Login(self.first.account_id, "Alice", self.first.session_id, None), back)
+        self.assertTrue(self.logins.exists(ALICE))
+
+    def test_the_right_password_lets_in_and_others_do_not(self: Any) -> None:
+        self.assertFalse(self.try_password("wrong horse"))
+        self.assertTrue(self.try_password("correct horse"))
+
+    def test_what_cannot_be_a_name_and_who_does_not_exist_are_wrong_in_the_same_words(self: Any) -> None:
+        self.assertFalse(self.try_password("correct horse", name=None))
+        self.assertFalse(self.try_password("correct horse", name=account_name("nobody")))
+
+    def test_over_the_free_attempts_the_right_password_is_wrong_too_for_a_while(self: Any) -> None:
+        tries = ["wrong horse"] * 3 + ["correct horse"]
+        self.assertEqual([False] * 4, [self.try_password(password) for password in tries])
+        self.now += 31
+        self.assertTrue(self.try_password("correct horse"))
+
+    def test_an_unknown_name_is_locked_like_a_known_one(self: Any) -> None:
+        nobody = account_name("nobody")
+        with mock.patch.object(self.logins.passwords, "verify", wraps=self.logins.passwords.verify) as verify:
+            for _ in range(5):
+                self.try_password("wrong horse", name=nobody)
+        self.assertEqual(5, verify.call_count)  # the same work, locked or not
+
+    def test_who_guesses_from_elsewhere_does_not_lock_the_owner_out(self: Any) -> None:
+        for _ in range(5):
+            self.try_password("wrong horse", AWAY)
+        self.assertFalse(self.try_password("correct horse", AWAY))
+        self.assertTrue(self.try_password("correct horse", HOME))
+        self.assertIsNotNone(self.logins.resume(self.first.token, AWAY))
+
+    def test_the_owner_s_address_gives_no_more_guesses_than_another(self: Any) -> None:
+        for _ in range(5):
+            self.try_password("wrong horse", HOME)
+        self.assertFalse(self.try_password("correct horse", HOME))
+        self.assertTrue(self.try_password("correct horse", AWAY))
+
+    def test_a_login_at_home_does_not_forgive_the_guesses_from_elsewhere(self: Any) -> None:
+        for _ in range(3):
+            self.try_password("wrong horse", AWAY)
+        self.assertTrue(self.try_password("correct horse", HOME))
+        self.assertFalse(self.try_password("correct horse", AWAY))
+
+    def test_being_busy_counts_for_nothing(self: Any) -> None:
+        with mock.patch.object(self.logins.passwords, "verify", side_effect=Busy("busy")):
+            for _ in range(5):
+                self.assertRaises(Busy, self.logins.log_in, ALICE, "correct horse", AWAY)
+            self.assertRaises(Busy, self.logins.log_in, None, "correct horse", AWAY)
+        self.assertTrue(self.try_password("correct horse"))
+
+    def test_a_disabled_account_lets_nobody_in_by_password_or_token(self: Any) -> None:
+        with self.store.writing() as transaction:
+            self.logins.accounts.set_disabled(transaction, self.first.account_id, True)
+        self.assertFalse(self.try_password("correct horse"))
+        self.assertIsNone(self.logins.resume(self.first.token, HOME))
+
+    def test_an_account_that_changes_while_its_password_is_looked_at_lets_nobody_in(self: Any) -> None:
+        def change_meanwhile(*_: object) -> tuple[bool, None]:
+            with self.store.writing() as transaction:
+                self.logins.accounts.set_password_hash(transaction, self.first.account_id, "other")
+            return True, None
+
+        with mock.patch.object(self.logins.passwords, "verify", change_meanwhile):
+            self.assertFalse(self.try_password("correct horse"))
+
+    def test_a_dearer_hash_is_stored_at_the_next_login(self: Any) -> None:
+        self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
+        self.assertTrue(self.try_password("correct horse"))
+        self.assertIn("m=16", self.account().password_hash)
+
+    def test_an_old_token_is_renewed_when_it_is_used(self: Any) -> None:
+        self.now += 601
+        renewed = self.logins.resume(self.first.token, HOME)
+        self.assertNotIn(renewed.token, (None, self.first.token))
+        self.assertEqual(renewed.session_id, self.logins.resume(renewed.token, HOME).session_id)
+
+    def test_a_use_is_noted_without_a_renewal(self: Any) -> None:
+        self.now += 61
+        self.assertIsNone(self.logins.resume(self.first.token, AWAY).token)
+        with self.store.reading() as transaction:
+            self.assertFalse(self.logins.sessions.find(transaction, self.first.token).note_due)
+            self.assertTrue(self.logins.accounts.has_logged_in(transaction, self.first.account_id, AWAY))
+
+    def test_logging_out_ends_this_session_with_every_token_of_it(self: Any) -> None:
+        second = self.logins.log_in(ALICE, "correct horse", HOME)
+        self.now += 601
+        renewed = self.logins.resume(self.first.token, HOME)
+        self.logins.log_out(renewed)
+        found = [self.logins.resume(token, HOME) for token in (self.first.token, renewed.token, second.token)]
+        self.assertEqual([True, True, False], [login is None for login in found])
+
+    def test_logging_out_everywhere_ends_all(self: Any) -> None:
+        second = self.logins.log_in(ALICE, "correct horse", HOME)
+        self.logins.log_out_everywhere(second)
+        self.assertEqual(
+            [None, None], [self.logins.resume(token, HOME) for token in (self.first.token, second.token)]
+        )
+
+    def test_a_changed_password_ends_all_other_sessions_and_tokens(self: Any) -> None:
+        changed = self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertIsNone(self.logins.resume(self.first.token, HOME))
+        self.assertIsNotNone(self.logins.resume(changed.token, HOME))
+        self.assertEqual([False, True], [self.try_password(word) for word in ("correct horse", "another horse")])
+
+    def test_a_password_is_not_changed_by_who_does_not_know_it_or_to_a_bad_one(self: Any) -> None:
+        for present, new in (("wrong horse", "another horse"), ("correct horse", "short")):
+            self.assertRaises(Refusal, self.logins.change_password, self.first, present, new, HOME)
+        self.assertTrue(self.try_password("correct horse"))
+
+    def test_an_account_that_is_no_more_cannot_change_its_password(self: Any) -> None:
+        with self.store.writing() as transaction:
+            self.logins.accounts.remove(transaction, self.first.account_id)
+        with self.assertRaisesRegex(Refusal, "no more"):
+            self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertIsNone(self.logins.resume(self.first.token, HOME))
+
+
+class OnSqlite(Behaviour, StoreTestCase):
+    pass
+
+
+@needs_postgres
+class OnPostgres(Postgres, Behaviour, StoreTestCase):
+    pass

@@ -1,0 +1,41 @@
+"""Private files: 0600 in 0700, whatever the umask."""
+
+import os
+import stat
+from pathlib import Path
+
+from server.private_files import make_private_file, make_private_folder, write_private_file
+from tests.support import PorterTestCase
+
+
+def mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+class PrivateFiles(PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.addCleanup(os.umask, os.umask(0))
+
+    def test_folders_that_are_missing_are_closed_to_others(self) -> None:
+        make_private_folder(self.folder / "a" / "b")
+        self.assertEqual([0o700, 0o700], [mode(self.folder / "a"), mode(self.folder / "a" / "b")])
+
+    def test_a_folder_that_is_there_is_left_as_it_is(self) -> None:
+        (self.folder / "a").mkdir(mode=0o755)
+        make_private_folder(self.folder / "a")
+        self.assertEqual(0o755, mode(self.folder / "a"))
+
+    def test_an_empty_file_is_made_once(self) -> None:
+        path = self.folder / "a" / "file"
+        make_private_file(path)
+        path.write_text("kept")
+        make_private_file(path)
+        self.assertEqual(("kept", 0o600, 0o700), (path.read_text(), mode(path), mode(path.parent)))
+
+    def test_a_file_is_written_whole_and_nothing_else_is_left(self) -> None:
+        path = self.folder / "a" / "file"
+        write_private_file(path, b"first")
+        write_private_file(path, b"second")
+        self.assertEqual((b"second", 0o600), (path.read_bytes(), mode(path)))
+        self.assertEqual([path], list(path.parent.iterdir()))

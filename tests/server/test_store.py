@@ -1,0 +1,123 @@
+"""The store: transactions, privacy, failures, on both databases."""
+
+import os
+import stat
+import threading
+import time
+from typing import Any
+
+from sqlalchemy import func, select
+
+from common.errors import StoreUnavailable
+from server.store import Store, addresses, check_url
+from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
+from tests.support import PATIENCE, PorterTestCase
+
+
+class Behaviour:
+    store: Store
+
+    def add(self: Any, address: str) -> None:
+        with self.store.writing() as transaction:
+            row = {"address": address, "name": "x", "source": address, "created": 0.0}
+            transaction.execute(self.store.insert(addresses).values(row))
+
+    def count(self: Any) -> int:
+        with self.store.reading() as transaction:
+            return int(transaction.scalar(select(func.count()).select_from(addresses)))
+
+    def test_what_was_written_is_there_when_it_is_opened_again(self: Any) -> None:
+        self.add("a")
+        again = Store(self.store._engine.url.render_as_string(hide_password=False))
+        try:
+            with again.reading() as transaction:
+                self.assertEqual("x", transaction.scalar(select(addresses.c.name)))
+        finally:
+            again.close()
+
+    def test_a_transaction_that_fails_leaves_nothing(self: Any) -> None:
+        with self.assertRaises(KeyError), self.store.writing() as transaction:
+            row = {"address": "a", "name": "x", "source": "a", "created": 0.0}
+            transaction.execute(self.store.insert(addresses).values(row))
+            raise KeyError
+        self.assertEqual(0, self.count())
+
+    def test_a_broken_constraint_is_an_error_of_the_store(self: Any) -> None:
+        self.add("a")
+        with self.assertRaisesRegex(StoreUnavailable, "the store cannot be used"):
+            self.add("a")
+
+    def test_reading_first_and_then_writing_from_many_threads_loses_nothing(self: Any) -> None:
+        self.add("a")
+        failures = []
+
+        def count_up() -> None:
+            try:
+                for _ in range(10):
+                    with self.store.writing() as transaction:
+                        row = transaction.execute(select(addresses).with_for_update()).one()
+                        values = {"created": row.created + 1}
+                        transaction.execute(addresses.update().values(values))
+            except StoreUnavailable as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=count_up) for _ in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([], failures)
+        with self.store.reading() as transaction:
+            self.assertEqual(80.0, transaction.scalar(select(addresses.c.created)))
+
+    def test_its_clock_is_about_ours(self: Any) -> None:
+        del self.store.now
+        with self.store.reading() as transaction:
+            self.assertAlmostEqual(time.time(), self.store.now(transaction), delta=5)
+
+
+class OnSqlite(Behaviour, StoreTestCase):
+    def test_the_file_is_private_in_a_private_folder(self) -> None:
+        path = self.folder / "data" / "porter.db"
+        self.assertEqual(0o600, stat.S_IMODE(path.stat().st_mode))
+        self.assertEqual(0o700, stat.S_IMODE(path.parent.stat().st_mode))
+
+    def test_a_commit_is_on_the_disk_when_it_is_acknowledged(self) -> None:
+        with self.store.reading() as transaction:
+            pragmas = [
+                transaction.exec_driver_sql(f"PRAGMA {name}").scalar() for name in ("synchronous", "journal_mode")
+            ]
+        self.assertEqual([3, "delete"], pragmas)
+
+    def test_what_is_no_database_is_unavailable(self) -> None:
+        path = self.write("text.db", "this is no database, but long enough to be taken for one" * 100)
+        with self.assertRaisesRegex(StoreUnavailable, "not a database"):
+            Store(f"sqlite:///{path}")
+        with self.assertRaisesRegex(StoreUnavailable, "cannot be used"):
+            Store(f"sqlite:///{path}/below")
+
+    def test_a_database_that_is_gone_is_unavailable_and_not_a_wrong_answer(self) -> None:
+        self.store.close()
+        os.replace(self.folder / "data", self.folder / "elsewhere")
+        with self.assertRaises(StoreUnavailable):
+            self.count()
+
+
+@needs_postgres
+class OnPostgres(Postgres, Behaviour, StoreTestCase):
+    pass
+
+
+class Urls(PorterTestCase):
+    def test_what_is_wrong_with_a_url_is_told(self) -> None:
+        for url, wrong in (
+            ("sqlite:///data/porter.db", None),
+            ("nonsense", "not a database URL"),
+            ("nosuch://x", "not a database URL"),
+            ("sqlite:///:memory:", "needs a file"),
+            ("mssql+pyodbc://x", "is not installed"),
+        ):
+            with self.subTest(url):
+                found = check_url(url)
+                self.assertEqual(wrong is None, found is None)
+                self.assertIn(wrong or "", found or "")

@@ -1,0 +1,388 @@
+"""What the tests share: real servers through one helper, clients, and a check that nothing is left behind.
+
+Nothing sleeps: a test waits for a message, a log line, a thread or a process, each with a limit.
+"""
+
+import contextlib
+import gc
+import logging
+import logging.config
+import os
+import select
+import signal
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, ClassVar
+
+import yaml
+
+from common import PROJECT_ROOT
+from common.kinds import FROM_SERVER, Kind, compose, parse
+from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
+from common.tls import client_context
+from server.configuration import Configuration, Overrides, load
+from server.service import Service
+
+PATIENCE = 20.0
+"""Seconds after which what a test waits for is taken not to come."""
+
+QUICK_HASHES = {"passwords": {"argon2": {"memory_kib": 8, "time_cost": 1, "parallelism": 1}}}
+
+
+def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    """`base` with `changes` in it, mapping by mapping."""
+    merged = dict(base)
+    for key, value in changes.items():
+        both_are_mappings = isinstance(value, dict) and isinstance(merged.get(key), dict)
+        merged[key] = merge(merged[key], value) if both_are_mappings else value
+    return merged
+
+
+class PorterTestCase(unittest.TestCase):
+    """A folder for each test, and after it no thread and no descriptor more than before."""
+
+    tls: ClassVar[bool] = False
+
+    def setUp(self) -> None:
+        self.addCleanup(self._check_nothing_is_left, set(threading.enumerate()), _descriptors())
+        self.addCleanup(logging.config.dictConfig, {"version": 1, "disable_existing_loggers": False})
+        folder = tempfile.TemporaryDirectory()
+        self.addCleanup(folder.cleanup)
+        self.folder = Path(folder.name).resolve()
+
+    def _check_nothing_is_left(self, threads: set[threading.Thread], descriptors: dict[int, str]) -> None:
+        left = set(threading.enumerate()) - threads
+        for thread in left:
+            thread.join(PATIENCE)
+        self.assertEqual([], [thread.name for thread in left if thread.is_alive()], "threads are left behind")
+        gc.collect()
+        opened = {number: what for number, what in _descriptors().items() if number not in descriptors}
+        self.assertEqual({}, opened, "descriptors are left open")
+
+    def write(self, name: str, text: str) -> Path:
+        path = self.folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+        return path
+
+    def write_configuration(self, name: str = "server.yaml", **settings: Any) -> Path:
+        """A configuration file of the test's own, everything in the test's folder; `settings` change it."""
+        log = {
+            "class": "common.logs.RotatingFileHandler",
+            "filename": str(self.folder / "server.log"),
+            "formatter": "f",
+        }
+        logging_yaml = {
+            "version": 1,
+            "disable_existing_loggers": False,
+            "formatters": {"f": {"()": "common.logs.Formatter"}},
+            "handlers": {"h": log},
+            "loggers": {"porter.server": {"level": "INFO", "handlers": ["h"], "propagate": False}},
+        }
+        base = {
+            "mode": "echo",
+            "port": 0,
+            "store": f"sqlite:///{self.folder}/data/porter.db",
+            "logging": str(self.write("logging.yaml", yaml.safe_dump(logging_yaml))),
+            "tls": {
+                "enabled": self.tls,
+                "certificate": str(self.folder / "data/tls/certificate.pem"),
+                "key": str(self.folder / "data/tls/key.pem"),
+            },
+            "handlers": {"auth": {"options": QUICK_HASHES}},
+        }
+        return self.write(name, yaml.safe_dump(merge(base, settings)))
+
+    def configuration(self, **settings: Any) -> Configuration:
+        return load(self.write_configuration(**settings), Overrides())
+
+    @contextlib.contextmanager
+    def server(self, mode: str = "echo", **settings: Any) -> "Iterator[RunningServer]":
+        """A real server in this process, listening on a free port, stopped and closed afterwards."""
+        service = Service(self.configuration(mode=mode, **settings))
+        running = RunningServer(self, service)
+        try:
+            yield running
+        finally:
+            running.close_clients()
+            service.stop_listening()
+            service.drain()
+            service.close()
+            logging.getLogger("porter.server").removeHandler(running.log)
+
+    def start_process(self, *arguments: str, **settings: Any) -> "ServerProcess":
+        """A real server in a process of its own; killed afterwards if the test has not stopped it."""
+        process = ServerProcess(self, *arguments, "--config", str(self.write_configuration(**settings)))
+        self.addCleanup(process.close)
+        return process
+
+
+class RunningServer:
+    """A server in this process, and clients for it."""
+
+    def __init__(self, case: PorterTestCase, service: Service) -> None:
+        self.case = case
+        self.service = service
+        self.port = service.port
+        self.log = LogWatcher()
+        logging.getLogger("porter.server").addHandler(self.log)
+        self._clients: list[socket.socket] = []
+
+    def connect(self, source: str = "127.0.0.1") -> MessageMixin:
+        client = connect(self.port, tls=self.case.tls, source=source)
+        self._clients.append(client)
+        return client
+
+    def connect_raw(self, source: str = "127.0.0.1") -> socket.socket:
+        """A connection without TLS, whatever the server speaks."""
+        client = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(source, 0))
+        self._clients.append(client)
+        return client
+
+    def talk(self, source: str = "127.0.0.1") -> "Talker":
+        return Talker(self.case, self.connect(source))
+
+    def close_clients(self) -> None:
+        for client in self._clients:
+            client.close()
+
+
+def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageMixin:
+    plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
+    client: MessageMixin
+    if tls:
+        wrapped = client_context().wrap_socket(plain, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        assert isinstance(wrapped, SecureMessageSocket)
+        wrapped.handshake(PATIENCE)
+        client = wrapped
+    else:
+        client = MessageSocket.adopt(plain)
+    client.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
+    return client
+
+
+class Talker:
+    """A client that says what a test tells it to, and expects what a test expects."""
+
+    def __init__(self, case: unittest.TestCase, connection: MessageMixin) -> None:
+        self._case = case
+        self.connection = connection
+
+    def next(self) -> tuple[Kind, str]:
+        message = self.connection.receive_message()
+        assert message is not None, "the server closed the connection"
+        return parse(message, FROM_SERVER)
+
+    def expect(self, kind: Kind, text: str | None = None) -> str:
+        found, said = self.next()
+        self._case.assertEqual(kind, found, said)
+        if text is not None:
+            self._case.assertEqual(text, said)
+        return said
+
+    def expect_end(self) -> None:
+        self._case.assertIsNone(self.connection.receive_message())
+
+    def say(self, text: str) -> None:
+        self.connection.send_message(compose(Kind.TEXT, text))
+
+    def give_token(self, token: str = "") -> None:
+        self.expect(Kind.GET_TOKEN)
+        self.connection.send_message(compose(Kind.TOKEN, token))
+
+    def answer(self, kind: Kind, text: str) -> str:
+        """Expect a question of this kind and answer it; the prompt."""
+        prompt = self.expect(kind)
+        self.say(text)
+        return prompt
+
+    def register(self, name: str, password: str = "correct horse") -> str:
+        """Register, from GET-TOKEN to the greeting; the token."""
+        self.give_token()
+        self.answer(Kind.ASK, name)
+        self.answer(Kind.SECRET, password)
+        self.answer(Kind.SECRET, password)
+        token = self.expect(Kind.SET_TOKEN)
+        self.expect(Kind.TEXT)
+        return token
+
+    def log_in(self, name: str, password: str = "correct horse") -> str:
+        """Log in, from GET-TOKEN to the greeting; the token."""
+        self.give_token()
+        self.answer(Kind.ASK, name)
+        self.answer(Kind.SECRET, password)
+        token = self.expect(Kind.SET_TOKEN)
+        self.expect(Kind.TEXT)
+        return token
+
+    def fail(self, name: str, password: str = "a wrong one") -> str:
+        """Answer both questions and be refused; what was said."""
+        self.answer(Kind.ASK, name)
+        self.answer(Kind.SECRET, password)
+        return self.expect(Kind.ERROR)
+
+
+class LogWatcher(logging.Handler):
+    """Keeps the messages of a log, and waits for one."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.messages: list[str] = []
+        self._more = threading.Condition()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with self._more:
+            self.messages.append(f"{record.levelname} {getattr(record, 'peer', '-')} {record.getMessage()}")
+            self._more.notify_all()
+
+    def wait_for(self, text: str, count: int = 1) -> str:
+        """The last of `count` messages that hold `text`."""
+
+        def found() -> list[str]:
+            return [message for message in self.messages if text in message]
+
+        with self._more:
+            if not self._more.wait_for(lambda: len(found()) >= count, PATIENCE):
+                raise AssertionError(f"not logged: {text!r} in {self.messages}")
+            return found()[count - 1]
+
+
+class ServerProcess:
+    """`python -m server`, as run.sh starts it."""
+
+    def __init__(self, case: PorterTestCase, *arguments: str, wait: bool = True) -> None:
+        self._case = case
+        self.process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "server", *arguments],
+            cwd=case.folder,
+            env=environment(case.folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        self.first_line = self._read_line() if wait else ""
+        self.port = int(self.first_line.split()[2].rpartition(":")[2]) if self.first_line else 0
+
+    def _read_line(self) -> str:
+        assert self.process.stdout is not None
+        poller = select.poll()
+        poller.register(self.process.stdout, select.POLLIN)
+        if not poller.poll(PATIENCE * 1000):
+            raise AssertionError("the server does not say that it listens")
+        return self.process.stdout.readline().rstrip("\n")
+
+    def connect(self) -> MessageMixin:
+        client = connect(self.port, tls=self._case.tls)
+        self._case.addCleanup(client.close)
+        return client
+
+    def talk(self) -> Talker:
+        return Talker(self._case, self.connect())
+
+    def signal(self, number: signal.Signals) -> None:
+        self.process.send_signal(number)
+
+    def wait(self) -> tuple[int, str, str]:
+        """Exit status, standard output after the first line, standard error."""
+        out, errors = self.process.communicate(timeout=PATIENCE)
+        return self.process.returncode, out, errors
+
+    def stop(self) -> tuple[int, str, str]:
+        self.signal(signal.SIGTERM)
+        return self.wait()
+
+    def log(self) -> str:
+        path = self._case.folder / "server.log"
+        return path.read_text() if path.exists() else ""
+
+    def wait_for_log(self, text: str) -> None:
+        """Wait until the log of this process holds `text`; a file tells nobody when it grows."""
+        wait_until(lambda: text in self.log(), f"{text!r} in the log")
+
+    def close(self) -> None:
+        if self.process.poll() is None:
+            self.process.kill()
+        self.process.communicate()
+
+
+def wait_until(condition: Any, what: str) -> None:
+    """For what nobody notifies of: files and processes of others. Looks again every few milliseconds, to a limit."""
+    give_up = time.monotonic() + PATIENCE
+    pause = threading.Event()
+    while not condition():
+        if time.monotonic() > give_up:
+            raise AssertionError(f"did not come: {what}")
+        pause.wait(0.005)
+
+
+def environment(folder: Path, **more: str) -> dict[str, str]:
+    """This process's environment for a program of ours: nothing kept outside the test's folder."""
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("PORTER_")}
+    return {**clean, "PYTHONPATH": str(PROJECT_ROOT), "XDG_STATE_HOME": str(folder / "state"), **more}
+
+
+def run_program(
+    folder: Path, module: str, *arguments: str, input: str = "", **more: str
+) -> subprocess.CompletedProcess[str]:
+    """Run one of the programs to its end, in a pipe."""
+    return subprocess.run(
+        [sys.executable, "-P", "-m", module, *arguments],
+        cwd=folder,
+        env=environment(folder, **more),
+        input=input,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+
+
+def socket_pair() -> tuple[MessageSocket, MessageSocket]:
+    first, second = socket.socketpair()
+    return MessageSocket.adopt(first), MessageSocket.adopt(second)
+
+
+def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]:
+    """Two ends of one TLS connection, the server's first, after the handshake."""
+    from common.tls import server_context
+    from server.certificate import ensure
+
+    certificate, key = folder / "certificate.pem", folder / "key.pem"
+    ensure(certificate, key)
+    first, second = socket.socketpair()
+    ours = server_context(certificate, key).wrap_socket(
+        first, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+    )
+    theirs = client_context().wrap_socket(second, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+    assert isinstance(ours, SecureMessageSocket) and isinstance(theirs, SecureMessageSocket)
+    failure: list[BaseException] = []
+
+    def shake_hands() -> None:
+        try:
+            theirs.handshake(PATIENCE)
+        except (OSError, ssl.SSLError) as error:
+            failure.append(error)
+
+    thread = threading.Thread(target=shake_hands)
+    thread.start()
+    ours.handshake(PATIENCE)
+    thread.join(PATIENCE)
+    assert not failure, failure
+    return ours, theirs
+
+
+def _descriptors() -> dict[int, str]:
+    """The open descriptors of this process and what they are."""
+    found = {}
+    for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
+        with contextlib.suppress(OSError):
+            found[int(name)] = os.readlink(f"/proc/self/fd/{name}")
+    return found
