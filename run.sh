@@ -24,14 +24,14 @@ is_prepared() { # lock, stamp
 make_venv() {
     local python=${PYTHON:-python3}
     command -v "$python" >/dev/null || fail "there is no $python; Porter needs Python 3.11 or newer"
-    "$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+    "$python" -Ic 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$("$python" --version 2>&1) is too old; Porter needs Python 3.11 or newer (PYTHON=... chooses one)"
     if command -v uv >/dev/null; then
-        "$python" -m venv --clear --without-pip "$venv" || fail "cannot make $venv"
-    elif ! "$python" -c 'import ensurepip, venv' 2>/dev/null; then
+        "$python" -Im venv --clear --without-pip "$venv" || fail "cannot make $venv"
+    elif ! "$python" -Ic 'import ensurepip, venv' 2>/dev/null; then
         fail "$python has no venv; on Debian and Ubuntu: apt-get install python3-venv"
     else
-        "$python" -m venv --clear "$venv" || fail "cannot make $venv"
+        "$python" -Im venv --clear "$venv" || fail "cannot make $venv"
     fi
 }
 
@@ -39,16 +39,17 @@ install() { # lock
     if command -v uv >/dev/null; then
         uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$1"
     else
-        "$venv/bin/python" -m pip install --quiet --quiet --disable-pip-version-check --require-hashes -r "$1"
+        "$venv/bin/python" -Im pip install --quiet --quiet --disable-pip-version-check --require-hashes -r "$1"
     fi >&2 || fail "the dependencies could not be installed; is there a network?"
 }
 
 prepare() { # lock, stamp
     is_prepared "$1" "$2" && return
+    trap 'exit 130' INT
     (
         # One at a time: a second first start waits here, and then finds everything done.
         exec 9>"$root/.venv.lock"
-        "${PYTHON:-python3}" -c 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null ||
+        "${PYTHON:-python3}" -Ic 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null ||
             command -v "${PYTHON:-python3}" >/dev/null || fail "there is no python3; Porter needs Python 3.11 or newer"
         is_prepared "$1" "$2" && exit
         echo "run.sh: preparing $venv, once" >&2
@@ -59,6 +60,7 @@ prepare() { # lock, stamp
         "$venv/bin/python" -ISc 'import sys; print(sys.version)' >"$venv/made-by"
         identity "$1" >"$2"
     ) || exit
+    trap - INT
 }
 
 start() { # module, arguments: -P, so that no folder called server where the caller stands is taken for ours

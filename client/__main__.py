@@ -5,6 +5,7 @@ import asyncio
 import logging
 import os
 import socket
+import sys
 from functools import partial
 from pathlib import Path
 
@@ -19,7 +20,7 @@ from client.tokens import Tokens
 from client.trust import Policy, Server, Trust, checked_pin
 from common import logs
 from common.errors import ExitStatus, UsageError
-from common.program import ArgumentParser, ask, environment, has_terminal, port_number, run
+from common.program import ArgumentParser, ask, ask_yes_or_no, environment, has_terminal, port_number, run
 from common.sockets import MessageMixin
 
 LOG = logging.getLogger("porter.client")
@@ -46,16 +47,18 @@ def main() -> int:
     asks_trust = is_interactive and not options.no_input
     policy = Policy(options.pin, options.accept_new, not options.no_save, _confirm if asks_trust else None)
     trust = Trust(folder) if settings.tls and not options.no_tls else None
-    connection, certificate = connect(server, settings.max_message, trust, policy)
-    kept = Tokens(folder, server, certificate, saves=not options.no_save)
-    try:
-        with explained(server, has_tls=trust is not None):
+    if options.pin is not None and trust is None:
+        raise UsageError("--pin is about a certificate, and without TLS there is none")
+    with explained(server, has_tls=trust is not None):
+        connection, certificate = connect(server, settings.max_message, trust, policy)
+        kept = Tokens(folder, server, certificate, saves=not options.no_save)
+        try:
             if is_interactive:
                 return _on_terminal(connection, kept, secret, None if options.no_save else folder.file("history"))
             return converse_in_pipe(Conversation(connection, kept, PipeScreen(), secret), lines)
-    finally:
-        connection.finish(linger=0)
-        LOG.info("disconnected", extra={"peer": str(server)})
+        finally:
+            connection.finish(linger=0)
+            LOG.info("disconnected", extra={"peer": str(server)})
 
 
 def _command_line() -> argparse.Namespace:
@@ -109,23 +112,26 @@ def _secret(options: argparse.Namespace, lines: Lines) -> str | None:
     if options.password_file is not None:
         try:
             with Path(options.password_file).open(encoding="utf-8") as file:
-                return file.readline(65536).rstrip("\r\n")
+                line = file.readline(65536)
         except (OSError, UnicodeDecodeError) as error:
             reason = getattr(error, "strerror", None) or "it is not UTF-8"
             raise UsageError(f"cannot read {options.password_file}: {reason}") from None
-    if options.password_stdin:
-        while not lines.waiting and not lines.has_ended:
+        if not line:
+            raise UsageError(f"{options.password_file} is empty")
+    elif options.password_stdin:
+        while not lines.is_waiting and not lines.has_ended:
             lines.read()
-        if not lines.waiting:
+        if not lines.is_waiting:
             raise UsageError("--password-stdin, but standard input is empty")
-        return lines.waiting.popleft()
-    return None
+        line = lines.next()
+    else:
+        return None
+    return line.rstrip("\r\n")
 
 
 def _confirm(question: str) -> bool:
-    from client.terminal import confirm
-
-    return confirm(question)
+    print(question, file=sys.stderr)
+    return ask_yes_or_no("Trust it?")
 
 
 def _on_terminal(connection: MessageMixin, kept: Tokens, secret: str | None, history: Path | None) -> ExitStatus:

@@ -9,14 +9,14 @@ from collections.abc import Iterator
 
 from client.tokens import WITHOUT_TLS
 from client.trust import Policy, Server, Trust
-from common.errors import ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
+from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
 from common.journal import Journal
 from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
 from common.tls import client_context, fingerprint
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0
-_SEND_TIMEOUT = 10.0
+_SEND_TIMEOUT = 60.0
 
 
 def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageMixin, str]:
@@ -27,8 +27,8 @@ def connect(server: Server, max_message: int, trust: Trust | None, policy: Polic
     log = logging.LoggerAdapter(LOG, {"peer": str(server)})
     try:
         plain = socket.create_connection((server.host, server.port), timeout=_CONNECT_TIMEOUT)
-    except OSError as error:
-        reason = error.strerror or str(error)
+    except (OSError, UnicodeError) as error:  # the latter for what can be no name of a host
+        reason = getattr(error, "strerror", None) or str(error)
         log.info("cannot connect: %s", reason)
         raise Unavailable(f"cannot connect to {server}: {reason}; is the server running there?") from error
     log.info("connected")
@@ -52,7 +52,9 @@ def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
         yield
     except UnexpectedTLS as error:
         raise UnexpectedTLS(f"{server} speaks TLS: leave out --no-tls") from error
-    except ConnectionLost as error:
+    except HandshakeFailed as error:
+        raise HandshakeFailed(f"{server}: {error}; a server without TLS needs --no-tls") from error
+    except ConnectionEnded as error:
         hint = "" if has_tls else "; if the server speaks TLS, leave out --no-tls"
         raise ConnectionLost(f"the connection to {server} is lost: {error}{hint}") from error
     except ProtocolError as error:
@@ -60,19 +62,21 @@ def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
 
 
 def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
-    secure = client_context().wrap_socket(
-        plain, server_hostname=server.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-    )
+    try:
+        secure = client_context().wrap_socket(
+            plain, server_hostname=server.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+    except (OSError, ValueError) as error:  # a connection that was reset already, a name that TLS cannot bear
+        plain.close()
+        raise ConnectionLost(getattr(error, "strerror", None) or str(error)) from error
     assert isinstance(secure, SecureMessageSocket)
     try:
-        try:
-            secure.handshake(_CONNECT_TIMEOUT)
-        except HandshakeFailed as error:
-            raise HandshakeFailed(f"{server}: {error}; a server without TLS needs --no-tls") from error
+        secure.handshake(_CONNECT_TIMEOUT)
         presented = fingerprint(secure.getpeercert(binary_form=True) or b"")
         trust.check(server, presented, is_loopback=_is_loopback(secure), policy=policy)
-    except BaseException:
-        secure.close()
+    except BaseException as error:
+        LOG.warning("not connected: %s", error, extra={"peer": str(server)})
+        secure.finish(linger=0)
         raise
     return secure, presented
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from client.tokens import Tokens
-from common.errors import ExitStatus
+from common.errors import ConnectionLost, ExitStatus
 from common.kinds import FROM_SERVER, Kind, compose, parse
 from common.sockets import MessageMixin
 from common.visible import visible
@@ -39,7 +39,6 @@ class Conversation:
         self._tokens = tokens
         self._screen = screen
         self._has_ever_spoken = False
-        self._was_asked = False
         self._was_let_in = False
         self._was_refused = False
 
@@ -48,15 +47,24 @@ class Conversation:
         return self.connection.has_ended
 
     def receive_waiting(self) -> None:
-        """Take in what has come; raises what the socket raises, and UnexpectedKind."""
+        """Take in what has come; raises what the socket raises, and UnexpectedKind.
+
+        An end before the first word is a ConnectionLost too.
+        """
         for message in self.connection.receive_waiting():
             self._receive(message)
+        if self.has_ended and not self._has_ever_spoken:
+            raise ConnectionLost("the server closed it without a word")
 
     def send(self, line: str) -> None:
         """Send what the user typed: the answer to the question, if there is one."""
         self.question = None
         self.has_spoken = False
-        self.connection.send_message(compose(Kind.TEXT, line))
+        try:
+            self.connection.send_message(compose(Kind.TEXT, line))
+        except ConnectionLost:
+            self.receive_waiting()  # the server may have said why
+            raise
 
     def close(self) -> None:
         self.connection.finish(linger=0)
@@ -66,7 +74,7 @@ class Conversation:
         """What the conversation came to, as far as it went."""
         if self._was_refused:
             return ExitStatus.NOT_PERMITTED
-        if self.has_ended and (self.last_was_error or not self._has_ever_spoken):
+        if self.has_ended and self.last_was_error:
             return ExitStatus.UNAVAILABLE
         return ExitStatus.DONE
 
@@ -79,20 +87,18 @@ class Conversation:
             self._tokens.set(text)
             return
         self.has_spoken = self._has_ever_spoken = True
-        self.last_was_error = kind is Kind.ERROR
+        last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
         if kind is Kind.TEXT:
             self._was_let_in, self._was_refused = True, False
             self._screen.show(visible(text, keep="\n\t"))
         elif kind is Kind.ERROR:
-            # Before anyone is let in, an error in answer to an answer is a refusal; one that comes while a
-            # question is open (the server stops, time is up) is not.
-            self._was_refused = self._was_asked and self.question is None and not self._was_let_in
             self._screen.show_error(visible(text, keep="\n\t"))
         else:
+            # An error that is followed by another question was a refusal; one that is not may be anything.
+            self._was_refused = self._was_refused or (last_was_error and not self._was_let_in)
             self._ask(Question(visible(text), is_secret=kind is Kind.SECRET))
 
     def _ask(self, question: Question) -> None:
-        self._was_asked = True
         self.question = question
         if question.is_secret and self.secret is not None:
             self.send(self.secret)

@@ -11,7 +11,7 @@ import time
 from collections import deque
 
 from client.conversation import Conversation
-from common.errors import ExitStatus, UsageError
+from common.errors import ConnectionLost, ExitStatus, UsageError
 
 _SILENCE = 0.3
 _LAST_SILENCE = 1.0
@@ -34,41 +34,54 @@ class Lines:
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
-        self.waiting: deque[str] = deque()
         self.has_ended = False
-        self._rest = b""
-        self._count = 0
+        self._waiting: deque[bytes] = deque()
+        self._rest = bytearray()
+        self._given = 0
+
+    @property
+    def is_waiting(self) -> bool:
+        return bool(self._waiting)
 
     def read(self) -> None:
-        """Read what there is; raises UsageError for what is no text, or has no line breaks."""
+        """Read what there is; raises UsageError for input without line breaks."""
         try:
             data = os.read(self.descriptor, 65536)
         except OSError:  # closed, or a terminal that is gone
             data = b""
-        *lines, self._rest = (self._rest + data).split(b"\n")
-        if len(self._rest) > _LONGEST_LINE:
-            raise UsageError(f"line {self._count + len(lines) + 1} of standard input is too long")
+        self._rest += data
+        if b"\n" in data:
+            *lines, rest = bytes(self._rest).split(b"\n")
+            self._waiting += lines
+            self._rest = bytearray(rest)
         if not data:
             self.has_ended = True
             if self._rest:
-                lines.append(self._rest)
-        for line in lines:
-            self._count += 1
-            try:
-                self.waiting.append(line.decode())
-            except UnicodeDecodeError as error:
-                raise UsageError(f"line {self._count} of standard input is not UTF-8: {error.reason}") from None
+                self._waiting.append(bytes(self._rest))
+        elif len(self._rest) > _LONGEST_LINE:
+            raise UsageError(f"line {self._given + len(self._waiting) + 1} of standard input is too long")
+
+    def next(self) -> str:
+        """The first of the waiting lines; raises UsageError if it is no text."""
+        self._given += 1
+        try:
+            return self._waiting.popleft().decode()
+        except UnicodeDecodeError as error:
+            raise UsageError(f"line {self._given} of standard input is not UTF-8: {error.reason}") from None
 
 
 def converse(conversation: Conversation, lines: Lines) -> ExitStatus:
-    """Carry the conversation to the end of the input or of the connection."""
+    """Carry the conversation to the end of the input or of the connection.
+
+    Raises ConnectionLost if that comes before all lines are sent.
+    """
     last_event = time.monotonic()
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
-        if lines.waiting:
+        if lines.is_waiting:
             left = _patience(conversation) - silence
             if left <= 0:
-                conversation.send(lines.waiting.popleft())
+                conversation.send(lines.next())
                 last_event = time.monotonic()
                 continue
         elif lines.has_ended:
@@ -77,9 +90,10 @@ def converse(conversation: Conversation, lines: Lines) -> ExitStatus:
                 break
         else:
             left = None  # for as long as it takes
-        is_event = _wait(conversation, lines, left)
-        if is_event:
+        if _wait(conversation, lines, left):
             last_event = time.monotonic()
+    if lines.is_waiting and not conversation.last_was_error:
+        raise ConnectionLost("the server closed it, and not all lines were sent")
     return conversation.status
 
 
@@ -94,7 +108,7 @@ def _patience(conversation: Conversation) -> float:
 
 def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bool:
     """Wait for the server, and for input if it is wanted; whether the server or the end of the input came."""
-    wants_input = not lines.waiting and not lines.has_ended
+    wants_input = not lines.is_waiting and not lines.has_ended
     poller = select.poll()
     poller.register(conversation.connection, select.POLLIN)
     if wants_input:

@@ -20,7 +20,10 @@ _LARGEST_FILE = 1_000_000
 def default_folder() -> Path:
     """`$XDG_STATE_HOME/porter`, by default ~/.local/state/porter. A relative one counts as unset, as XDG has it."""
     base = Path(os.environ.get("XDG_STATE_HOME") or "")
-    return (base if base.is_absolute() else Path.home() / ".local" / "state") / "porter"
+    try:
+        return (base if base.is_absolute() else Path.home() / ".local" / "state") / "porter"
+    except RuntimeError as error:
+        raise Unavailable(f"there is no place for tokens and certificates: {error}; set XDG_STATE_HOME") from error
 
 
 class StateFolder:
@@ -33,9 +36,9 @@ class StateFolder:
         """The mapping kept under `name`, empty if there is none."""
         try:
             self._close_to_others()
-            with open(os.open(self.path / name, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC), "rb") as file:
+            with open(self._open(name, os.O_RDONLY), "rb") as file:
                 content = file.read(_LARGEST_FILE + 1)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
             raise self._unavailable(name, error) from error
@@ -62,11 +65,21 @@ class StateFolder:
         """A file in the folder for somebody else to write, made 0600 first."""
         try:
             self._make()
-            flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
-            os.close(os.open(self.path / name, flags, 0o600))
+            os.close(self._open(name, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise self._unavailable(name, error) from error
         return self.path / name
+
+    def _open(self, name: str, flags: int) -> int:
+        """A descriptor of a plain file of ours, closed to others; never of a link, and never waiting for a pipe."""
+        path = self.path / name
+        descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
+        found = os.fstat(descriptor)
+        if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
+            os.close(descriptor)
+            raise Unavailable(f"{path} is not a file of yours; remove it")
+        os.fchmod(descriptor, 0o600)
+        return descriptor
 
     def _make(self) -> None:
         if not self.path.exists():

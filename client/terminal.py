@@ -8,22 +8,26 @@ import contextlib
 import os
 import sys
 import termios
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from prompt_toolkit import PromptSession
 from prompt_toolkit.application import run_in_terminal
 from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
-from prompt_toolkit.output import create_output
+from prompt_toolkit.output.vt100 import Vt100_Output
 
 from client.conversation import Conversation, Question
 from common.errors import ExitStatus
+from common.program import terminal
 
 _LINE_PROMPT = "> "
 # After something was sent, the answer is waited for this long before the next line can be typed: a question
 # that follows is then asked at once, instead of in the middle of a line.
 _ANSWER_SECONDS = 0.3
+# After an answer to a question another one is likely, maybe for a secret, maybe after much hashing: a line typed
+# ahead of it would be shown, and kept in the history.
+_NEXT_QUESTION_SECONDS = 5.0
 
 
 class TerminalScreen:
@@ -48,7 +52,10 @@ class Terminal:
     def __init__(self, conversation: Conversation, history: Path | None) -> None:
         """`history` is the file of lines typed before, None to keep none. Answers to questions are never in it."""
         self._conversation = conversation
-        output = create_output(stdout=sys.stdout if sys.stdout.isatty() else sys.stderr)
+        stream = terminal() or sys.stderr
+        # Without asking the terminal where its cursor is: some do not answer, and it would be warned about.
+        output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
+        output.enable_cpr = False
         lines: History = InMemoryHistory() if history is None else FileHistory(str(history))
         self._lines: PromptSession[str] = PromptSession(history=lines, output=output)
         self._answers: PromptSession[str] = PromptSession(history=DummyHistory(), output=output)
@@ -63,7 +70,7 @@ class Terminal:
         """
         conversation = self._conversation
         with self._listening(), _nothing_echoed():
-            await self._wait_for_answer()
+            await self._wait_for_answer(_ANSWER_SECONDS)
             while not conversation.has_ended:
                 question = conversation.question
                 try:
@@ -72,11 +79,14 @@ class Terminal:
                     continue
                 except EOFError:
                     return ExitStatus.DONE
-                if question is None and line.strip() == "exit":
+                is_secret = question is not None and question.is_secret
+                if line.strip() == "exit" and not is_secret:
                     return ExitStatus.DONE
                 self._news.clear()
                 conversation.send(line)
-                await self._wait_for_answer()
+                await self._wait_for_answer(_ANSWER_SECONDS if question is None else _NEXT_QUESTION_SECONDS)
+        if conversation.status is ExitStatus.DONE:
+            print("The server closed the connection.", file=sys.stderr)
         return conversation.status
 
     @contextlib.contextmanager
@@ -99,9 +109,9 @@ class Terminal:
         if self._conversation.question is not question or self._conversation.has_ended or self._failure:
             self._interrupt()
 
-    async def _wait_for_answer(self) -> None:
+    async def _wait_for_answer(self, seconds: float) -> None:
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), _ANSWER_SECONDS)
+            await asyncio.wait_for(self._news.wait(), seconds)
         self._raise_failure()
 
     def _raise_failure(self) -> None:
@@ -116,8 +126,9 @@ class Terminal:
                 return await self._lines.prompt_async(_LINE_PROMPT, default=draft)
             return await self._answers.prompt_async(question.prompt, is_password=question.is_secret)
         except _QuestionChanged:
-            if question is None:
-                self._draft = self._lines.default_buffer.text
+            now_asked = self._conversation.question
+            if question is None and not (now_asked is not None and now_asked.is_secret):
+                self._draft = self._lines.default_buffer.text  # but not what may be a secret, typed too early
             self._raise_failure()
             raise
         finally:
@@ -142,16 +153,3 @@ def _nothing_echoed() -> Iterator[None]:
         yield
     finally:
         termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
-
-
-def confirm(question: str, read: Callable[[], str] = lambda: sys.stdin.readline()) -> bool:
-    """Ask yes or no; Ctrl-D means no."""
-    print(question, file=sys.stderr)
-    while True:
-        print("Trust it? (yes/no) ", end="", file=sys.stderr, flush=True)
-        answer = read()
-        if answer.strip().lower() in ("yes", "y"):
-            return True
-        if answer.strip().lower() in ("no", "n") or not answer:
-            return False
-        print("Please answer yes or no.", file=sys.stderr)

@@ -85,7 +85,13 @@ class NotPermitted(PorterError):
 
 
 class Refusal(PorterError):
+    """`reason` is what the log may know and the client may not; the text where nothing else is said."""
+
     status = ExitStatus.USAGE
+
+    def __init__(self, text: str, reason: str | None = None) -> None:
+        super().__init__(text)
+        self.reason = reason or text
 
 
 class Busy(Refusal):

@@ -57,6 +57,14 @@ class Decoder:
         """Whether bytes of a message are here that `next_body` has not given back."""
         return bool(self._buffer)
 
+    @property
+    def lacking(self) -> int:
+        """How many bytes the message that has begun, or the next one's header, still lacks; 0 for a whole one."""
+        wanted = HEADER.size
+        if len(self._buffer) >= HEADER.size:
+            wanted += HEADER.unpack_from(self._buffer)[0]
+        return max(wanted - len(self._buffer), 0)
+
     def has_body(self) -> bool:
         """Whether `next_body` would give back a body, or raise, without more bytes."""
         buffered = len(self._buffer)

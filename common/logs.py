@@ -3,10 +3,13 @@
 Text from elsewhere cannot forge a line: everything unsafe is made visible. Which events there are is not known here.
 """
 
+import fcntl
 import logging
 import logging.config
 import logging.handlers
+import os
 import sys
+import time
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from common.errors import ConfigurationError
 from common.visible import visible
 
 NO_PEER = "-"
+_ROLLOVER_RETRY = 60.0
 
 
 def configure(path: Path) -> dict[str, Any]:
@@ -28,7 +32,7 @@ def configure(path: Path) -> dict[str, Any]:
         raise ConfigurationError(document.problems)
     try:
         apply(document.value)
-    except (ValueError, TypeError, AttributeError, ImportError, OSError) as error:
+    except Exception as error:  # it imports and calls whatever the file names
         # dictConfig says "Unable to configure handler 'x'" and hides why in the cause.
         text = f"{error}: {error.__cause__}" if error.__cause__ else str(error)
         raise ConfigurationError([document.problem((), text)]) from error
@@ -64,6 +68,36 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
         self._lost = 0
+        self._rollover_after = 0.0
+
+    def doRollover(self) -> None:
+        """Rotate, unless another process that writes the same file has just done so: then go on with its new one."""
+        folder = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            if self._is_current():
+                super().doRollover()
+            else:
+                self.close()
+        except OSError as error:
+            # The renaming failed, not the writing: go on in the same file, and try again later.
+            self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
+            print(f"porter: cannot rotate {self.baseFilename}: {error}", file=sys.stderr)
+            self.close()
+        finally:
+            os.close(folder)
+
+    def shouldRollover(self, record: logging.LogRecord) -> bool:
+        return time.monotonic() >= self._rollover_after and bool(super().shouldRollover(record))
+
+    def _is_current(self) -> bool:
+        """Whether the open file is still the one that bears the name."""
+        try:
+            return self.stream is not None and os.path.samestat(
+                os.fstat(self.stream.fileno()), os.stat(self.baseFilename)
+            )
+        except FileNotFoundError:
+            return False
 
     def emit(self, record: logging.LogRecord) -> None:
         lost = self._lost

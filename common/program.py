@@ -1,15 +1,17 @@
 """How both programs talk to the person who started them: command line, questions, errors, exit status."""
 
 import argparse
+import contextlib
+import io
 import os
 import platform
 import ssl
 import sys
 from collections.abc import Callable
-from typing import NoReturn, TypeVar
+from typing import NoReturn, TextIO, TypeVar
 
 from common import VERSION
-from common.errors import ConfigurationError, ExitStatus, PorterError, UsageError
+from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailable, UsageError
 
 _Answer = TypeVar("_Answer")
 
@@ -35,17 +37,25 @@ class ArgumentParser(argparse.ArgumentParser):
 
 def run(main: Callable[[], int]) -> NoReturn:
     """Run a program to its exit status; a mistake of its user is one line on standard error, without a traceback."""
+    _mend_standard_streams()
     try:
         status = int(main())
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
-    except BrokenPipeError:  # standard output was a pipe, and its reader has had enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        status = ExitStatus.UNAVAILABLE
+    except EOFError:  # Ctrl-D where the library asks
+        print(file=sys.stderr)
+        status = ExitStatus.DONE
     except PorterError as error:
         tell(error)
         status = error.status
+    except BrokenPipeError:  # standard output was a pipe, and its reader has had enough
+        _abandon_output()
+        status = ExitStatus.UNAVAILABLE
+    except OSError as error:  # a full disk under standard output, and the like
+        _abandon_output()
+        tell(Unavailable(str(error)))
+        status = ExitStatus.UNAVAILABLE
     sys.exit(status)
 
 
@@ -55,36 +65,61 @@ def tell(error: PorterError) -> None:
     print(f"{start}{error}", file=sys.stderr)
 
 
+def terminal() -> TextIO | None:
+    """Where someone can be asked: the terminal on standard error, or else on standard output; None without one."""
+    if sys.stdin.isatty():
+        for stream in (sys.stderr, sys.stdout):
+            if stream.isatty():
+                return stream
+    return None
+
+
 def has_terminal() -> bool:
     """Whether someone is there to be asked."""
-    return sys.stdin is not None and sys.stdin.isatty() and sys.stderr.isatty()
+    return terminal() is not None
 
 
-def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer]) -> _Answer:
-    """Ask on the terminal until the answer passes `check`, which raises UsageError; Enter takes the default.
+def read_answer(prompt: str) -> str:
+    """Ask on the terminal; the line typed, without its spaces.
 
     Ctrl-C raises KeyboardInterrupt; Ctrl-D ends the program, with 0.
     """
+    # Not input(): it would write to standard output, which is not for questions.
+    stream = terminal() or sys.stderr
     while True:
-        # Not input(): it would write to standard output, which is not for questions.
-        print(f"{prompt} [{default}]: ", end="", file=sys.stderr, flush=True)
+        print(prompt, end="", file=stream, flush=True)
         try:
             line = sys.stdin.readline()
         except KeyboardInterrupt:
-            print(file=sys.stderr)
+            print(file=stream)
             raise
         except UnicodeDecodeError:
-            print("porter: that is not UTF-8", file=sys.stderr)
+            print("porter: that is not UTF-8", file=stream)
             continue
         if not line:
-            print(file=sys.stderr)
+            print(file=stream)
             sys.exit(ExitStatus.DONE)
-        if not line.strip():
+        return line.strip()
+
+
+def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer]) -> _Answer:
+    """Ask until the answer passes `check`, which raises UsageError; Enter takes the default."""
+    while True:
+        answer = read_answer(f"{prompt} [{default}]: ")
+        if not answer:
             return default
         try:
-            return check(line.strip())
+            return check(answer)
         except UsageError as error:
-            print(f"porter: {error}", file=sys.stderr)
+            tell(error)
+
+
+def ask_yes_or_no(question: str) -> bool:
+    """Ask until the answer is yes or no."""
+    while True:
+        answer = read_answer(f"{question} (yes/no) ").lower()
+        if answer in ("yes", "y", "no", "n"):
+            return answer.startswith("y")
 
 
 def port_number(text: str, lowest: int = 0) -> int:
@@ -97,3 +132,26 @@ def port_number(text: str, lowest: int = 0) -> int:
 def environment(name: str) -> str | None:
     """A variable of the environment; an empty one counts as unset."""
     return os.environ.get(name) or None
+
+
+def _mend_standard_streams() -> None:
+    """Open what was closed, and let no character stop the output.
+
+    With descriptor 0 closed, the next socket would get its number and be read as standard input.
+    """
+    for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+        if getattr(sys, name) is None:
+            setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w", closefd=False))
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+
+
+def _abandon_output() -> None:
+    """Have what is still buffered go nowhere, or the interpreter would fail on it once more."""
+    with contextlib.suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -12,7 +12,7 @@ import select
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
@@ -32,6 +32,7 @@ from common.stopflag import StopFlag
 DEFAULT_MAX_MESSAGE = 65536
 _CHUNK = 65536
 _GATHER_LIMIT = 65536
+_LONGEST_POLL = 2**31 - 1  # milliseconds; who waits longer looks again
 _LINGER_LIMIT = 1_048_576
 
 _Result = TypeVar("_Result")
@@ -68,13 +69,15 @@ class MessageMixin(_Socket):
     """What both sockets share. Usable as it is; the owner may set the attributes below at any time.
 
     `overall` bounds everything until it is set to None (a login), `stop` ends a wait between two messages with
-    Stopping, `journal` hears of each message. `has_ended` tells whether the peer has closed its side.
+    Stopping, `journal` hears of each message. `has_ended` tells whether the peer has closed its side. `plan` is for
+    the owner alone.
     """
 
     timeouts = Timeouts()
     overall: Deadline | None = None
     stop: StopFlag | None = None
     journal: Journal | None = None
+    plan: Any = None
 
     _message_deadline: Deadline | None = None
     _heard_stop = False
@@ -125,25 +128,23 @@ class MessageMixin(_Socket):
             self.journal.received(len(body))
         return decode(body)
 
-    def receive_waiting(self) -> list[str]:
+    def receive_waiting(self) -> Iterator[str]:
         """The whole messages that have come, without waiting, for a caller with an event loop of its own.
 
-        One read a call: what is left makes the socket readable again. Raises what `receive_message` raises.
+        One read: what is left makes the socket readable again. Raises what `receive_message` raises, after the
+        messages that came before it.
         """
         try:
-            data = self._retry(self._read_now, select.POLLIN, Deadline(0, _Nothing))
+            data = self._retry(partial(self._read_now, _CHUNK), select.POLLIN, Deadline(0, _Nothing))
         except _Nothing:
-            return []
-        if data:
-            self._decoder.feed(data)
-        else:
-            self._end()
-        messages = []
+            return
+        self._decoder.feed(data)
         while (body := self._decoder.next_body()) is not None:
             if self.journal is not None:
                 self.journal.received(len(body))
-            messages.append(decode(body))
-        return messages
+            yield decode(body)
+        if not data:
+            self._end()
 
     def flush(self) -> None:
         """Send what `send_message` has gathered."""
@@ -177,8 +178,8 @@ class MessageMixin(_Socket):
         if between_messages:
             deadline = Deadline(self.timeouts.idle, self._idle_error)
             if self.stop is not None and self.stop.is_set():
-                # What had come before the stop is still answered, but only one chunk of it: a client that never
-                # pauses must not hold the stop up.
+                # What had come before the stop is still answered, but only one chunk of it, and then no byte more
+                # than the message it ends in lacks: a client that never pauses must not hold the stop up.
                 if self._heard_stop:
                     raise Stopping
                 self._heard_stop = True
@@ -186,7 +187,13 @@ class MessageMixin(_Socket):
             if self._message_deadline is None:
                 self._message_deadline = Deadline(self.timeouts.message, self._stall_error)
             deadline = self._message_deadline
-        data = self._receive_some(deadline.or_earlier(self.overall), stoppable=between_messages)
+        size = self._decoder.lacking if self._heard_stop and not between_messages else _CHUNK
+        data = self._retry(
+            partial(self._read_now, size),
+            select.POLLIN,
+            deadline.or_earlier(self.overall),
+            self.stop if between_messages else None,
+        )
         if data:
             self._decoder.feed(data)
             return True
@@ -196,7 +203,7 @@ class MessageMixin(_Socket):
     def _end(self) -> None:
         self.has_ended = True
         if self._decoder.mid_message:
-            raise ConnectionLost("the connection ended inside a message")
+            raise ConnectionLost("the peer ended it inside a message")
 
     def _idle_error(self) -> PorterError:
         return DeadlineExceeded(f"no message for {self.timeouts.idle:g} seconds")
@@ -205,10 +212,7 @@ class MessageMixin(_Socket):
         return MessageStalled(f"a message was not complete after {self.timeouts.message:g} seconds")
 
     def _send_error(self) -> PorterError:
-        return ConnectionLost(f"the peer took nothing for {self.timeouts.send:g} seconds")
-
-    def _receive_some(self, deadline: Deadline, *, stoppable: bool) -> bytes:
-        return self._retry(self._read_now, select.POLLIN, deadline, self.stop if stoppable else None)
+        return ConnectionLost(f"the peer did not take what was sent within {self.timeouts.send:g} seconds")
 
     def _send_all(self, data: bytes) -> None:
         if self._is_mute:
@@ -232,6 +236,8 @@ class MessageMixin(_Socket):
                 event = select.POLLOUT
             except BlockingIOError:
                 pass
+            except ssl.SSLEOFError as error:
+                raise ConnectionLost("the peer ended it without close_notify") from error
             except OSError as error:
                 raise ConnectionLost(error.strerror or str(error)) from error
             self._wait(event, deadline, stop)
@@ -242,7 +248,7 @@ class MessageMixin(_Socket):
         if stop is not None:
             poller.register(stop, select.POLLIN)
         remaining = deadline.remaining()
-        ready = poller.poll(None if remaining is None else math.ceil(remaining * 1000))
+        ready = poller.poll(None if remaining is None else min(math.ceil(remaining * 1000), _LONGEST_POLL))
         if ready and stop is not None and all(descriptor == stop.fileno() for descriptor, _ in ready):
             raise Stopping
 
@@ -259,7 +265,7 @@ class MessageMixin(_Socket):
             dropped += len(data)
             self.has_ended = not data
 
-    def _read_now(self) -> bytes:
+    def _read_now(self, size: int) -> bytes:
         raise NotImplementedError
 
     def _write_now(self, data: memoryview) -> int:
@@ -277,8 +283,8 @@ class MessageSocket(MessageMixin, socket.socket):
         """Take over an open socket, which is left without its descriptor; accept() returns only the base class."""
         return cls(connection.family, connection.type, connection.proto, fileno=connection.detach())
 
-    def _read_now(self) -> bytes:
-        return self.recv(_CHUNK, socket.MSG_DONTWAIT)
+    def _read_now(self, size: int) -> bytes:
+        return self.recv(size, socket.MSG_DONTWAIT)
 
     def _write_now(self, data: memoryview) -> int:
         return self.send(data, socket.MSG_DONTWAIT)
@@ -298,14 +304,16 @@ class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
         try:
             self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
         except ConnectionLost as lost:
+            if isinstance(lost.__cause__, ssl.SSLEOFError):
+                raise ConnectionLost("the peer ended it during the TLS handshake") from lost
             if isinstance(lost.__cause__, ssl.SSLError):
                 raise HandshakeFailed(_explain(lost.__cause__)) from lost
             raise
         self._is_mute = False
 
-    def _read_now(self) -> bytes:
+    def _read_now(self, size: int) -> bytes:
         self._never_block()
-        return self.recv(_CHUNK)
+        return self.recv(size)
 
     def _write_now(self, data: memoryview) -> int:
         self._never_block()

@@ -19,13 +19,17 @@ def fingerprint(certificate: bytes) -> str:
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 or newer for a server; raises OSError (ssl.SSLError is one) for files that do not fit."""
+    """TLS 1.2 or newer for a server; raises OSError (ssl.SSLError is one) or ValueError for files that do not fit."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_cert_chain(certificate, key)
+    context.load_cert_chain(certificate, key, _no_passphrase)
     context.sslsocket_class = SecureMessageSocket
     context.num_tickets = 0  # nobody resumes: a ticket would only be bytes that a client may leave unread
     return context
+
+
+def _no_passphrase() -> str:
+    raise ValueError("the key is encrypted, and nobody is there to be asked for its passphrase")
 
 
 def client_context() -> ssl.SSLContext:

@@ -6,7 +6,7 @@ itself would take YAML 1.1's and keep the last. What the values mean is not know
 
 import os
 import re
-from collections.abc import Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,32 +18,24 @@ from common.errors import ConfigurationError, Problem
 KeyPath = tuple[str | int, ...]
 _MOST_NODES = 10_000
 _MOST_BYTES = 1_000_000
-_PLAIN_TAGS = ("tag:yaml.org,2002:map", "tag:yaml.org,2002:seq")
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's scalars instead of YAML 1.1's."""
+    """SafeLoader with YAML 1.2's scalars instead of YAML 1.1's; only its parser is used, none of its constructors."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
 
 
-for _tag, _pattern, _first in (
-    ("bool", r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF"),
-    ("null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
-    ("int", r"^[-+]?[0-9]+$", "-+0123456789"),
-    ("float", r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789"),
-):
-    _Loader.add_implicit_resolver(f"tag:yaml.org,2002:{_tag}", re.compile(_pattern), list(_first))
-
-
-def _construct_int(loader: _Loader, node: yaml.ScalarNode) -> int:
-    try:
-        return int(node.value)  # PyYAML's own would read 022 as octal
-    except ValueError as error:  # more digits than Python converts
-        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
-
-
-_Loader.add_constructor("tag:yaml.org,2002:int", _construct_int)
+_TAG = "tag:yaml.org,2002:"
+_SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
+    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF", lambda text: text.lower() == "true"),
+    "null": (r"^(?:~|null|Null|NULL|)$", "~nN", lambda text: None),
+    "int": (r"^[-+]?[0-9]+$", "-+0123456789", int),
+    "float": (r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789", float),
+    "str": (r"^(?!)", "", str),
+}
+for _name, (_pattern, _first, _) in _SCALARS.items():
+    _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), [*_first, *([""] if _name == "null" else [])])
 
 
 @dataclass
@@ -85,6 +77,8 @@ def read(path: Path) -> Document:
             loader.dispose()
     except OSError as error:
         raise ConfigurationError([Problem(document.file, 0, 0, "", error.strerror or str(error))]) from error
+    except RecursionError as error:
+        raise ConfigurationError([Problem(document.file, 0, 0, "", "nested too deep")]) from error
     except yaml.YAMLError as error:
         raise ConfigurationError([_syntax_problem(document, error)]) from error
     if document.value is None:
@@ -99,14 +93,23 @@ def _build(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document, 
     if id(node) in above or len(document.places) > _MOST_NODES:
         raise yaml.constructor.ConstructorError(None, None, "an alias repeats too much", node.start_mark)
     document.places.setdefault(path, _place(node))
-    if not isinstance(node, yaml.ScalarNode) and node.tag not in _PLAIN_TAGS:
-        raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is not for here", node.start_mark)
-    if isinstance(node, yaml.MappingNode):
-        return _build_mapping(loader, node, path, document, above | {id(node)})
-    if isinstance(node, yaml.SequenceNode):
-        inside = above | {id(node)}
+    inside = above | {id(node)}
+    if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
+        return _build_mapping(loader, node, path, document, inside)
+    if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
         return [_build(loader, item, (*path, index), document, inside) for index, item in enumerate(node.value)]
-    return loader.construct_object(node)
+    return _build_scalar(node)
+
+
+def _build_scalar(node: yaml.Node) -> Any:
+    """The value of a word or a number, but of no other tag (!!timestamp, !!python/object)."""
+    *_, construct = _SCALARS.get(node.tag.removeprefix(_TAG), ("", "", None))
+    if not isinstance(node, yaml.ScalarNode) or construct is None:
+        raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is not for here", node.start_mark)
+    try:
+        return construct(node.value)
+    except ValueError as error:  # !!int x, or more digits than Python converts
+        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 
 def _build_mapping(
@@ -114,11 +117,9 @@ def _build_mapping(
 ) -> dict[Any, Any]:
     value: dict[Any, Any] = {}
     for key_node, value_node in node.value:
-        key = loader.construct_object(key_node, deep=True)
-        if not isinstance(key, Hashable):
-            raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
+        key = _build_scalar(key_node)
         inner = (*path, key if isinstance(key, (str, int)) else str(key))
-        if key in value:
+        if inner in document.places:
             first_line, _ = document.places[inner]
             line, column = _place(key_node)
             text = f"given twice, first in line {first_line}"
@@ -136,11 +137,14 @@ def _place(node: yaml.Node) -> tuple[int, int]:
 def _syntax_problem(document: Document, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
-    text = getattr(error, "problem", None) or str(error)
+    text = getattr(error, "problem", None) or " ".join(str(error).split())
     return Problem(document.file, line, column, "", f"not YAML: {text}")
 
 
 def shown(path: Path) -> str:
     """The path as a person at this prompt would write it."""
-    relative = os.path.relpath(path)
+    try:
+        relative = os.path.relpath(path)
+    except OSError:  # the folder we stand in is gone
+        return str(path)
     return str(path) if relative.startswith("..") else relative

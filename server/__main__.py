@@ -4,14 +4,15 @@ import logging
 import os
 import signal
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import NoReturn
 
 from common.errors import ConfigurationError, ExitStatus, PorterError
-from common.program import ArgumentParser, ask, environment, has_terminal, port_number, run
-from server.configuration import DEFAULT_FILE, Overrides, load
+from common.program import ArgumentParser, ask, has_terminal, port_number, run
+from server.configuration import Overrides, file_path, from_environment, load
 from server.service import Service
-from server.signals import WOKEN, Signals
+from server.signals import Signals
 
 LOG = logging.getLogger("porter.server")
 
@@ -36,21 +37,21 @@ class CommandLine:
     asks: bool
 
 
-def main() -> int:
+def main() -> NoReturn:
     os.umask(os.umask(0o077) | 0o027)  # logs: readable for the group at most
     command = _command_line()
     overrides = command.overrides
     configuration = load(command.file, overrides)
     if command.asks:
         port = ask("Port", configuration.settings.port, port_number)
-        overrides = Overrides(overrides.mode, overrides.host, port, overrides.no_tls)
+        overrides = replace(overrides, port=port)
         configuration = load(command.file, overrides)
     terminal = _terminal()
     with Signals() as signals:
         service = Service(configuration)
         print(f"Listening on {service.description}", flush=True)
         _reload_until_stopped(service, signals, command.file, overrides, terminal)
-        return _stop(service, signals)
+        _stop(service, signals)
 
 
 def _command_line() -> CommandLine:
@@ -64,16 +65,15 @@ def _command_line() -> CommandLine:
     parser.add_argument("--no-tls", action="store_true", help="serve without TLS")
     parser.add_argument("--no-input", action="store_true", help="ask nothing, take the defaults")
     options = parser.parse_args()
-    port = options.port if options.port is not None else environment("PORTER_PORT")
-    file = options.config or environment("PORTER_CONFIG")
+    said = from_environment()
     overrides = Overrides(
-        mode=options.mode or environment("PORTER_MODE"),
-        host=options.host or environment("PORTER_HOST"),
-        port=None if port is None else port_number(port),
+        mode=options.mode or said.mode,
+        host=options.host or said.host,
+        port=said.port if options.port is None else port_number(options.port),
         no_tls=options.no_tls,
     )
     asks = options.port is None and not options.no_input and has_terminal()
-    return CommandLine(Path(file) if file else DEFAULT_FILE, overrides, asks)
+    return CommandLine(file_path(options.config), overrides, asks)
 
 
 def _reload_until_stopped(
@@ -96,12 +96,14 @@ def _reload(service: Service, file: Path, overrides: Overrides) -> None:
             LOG.error("not reloaded: %s", problem)
     except PorterError as error:
         LOG.error("not reloaded: %s", error)
+    except Exception:  # ours or that of a handler being imported: no reason for those who are connected to suffer
+        LOG.exception("not reloaded")
     else:
         if overrides.mode is not None:
             LOG.info("the mode stays %s: it was given at the start", overrides.mode)
 
 
-def _stop(service: Service, signals: Signals) -> int:
+def _stop(service: Service, signals: Signals) -> NoReturn:
     """Drain; a second TERM or INT ends that at once."""
     service.stop_listening()
 
@@ -110,19 +112,22 @@ def _stop(service: Service, signals: Signals) -> int:
         signals.wake()
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
-    while (number := signals.wait()) == signal.SIGHUP:
+    while signals.wait() == signal.SIGHUP:
         pass
-    if number == WOKEN and not service.connections:
-        service.close()
-        return ExitStatus.DONE
-    # Threads that still work on something are not waited for, nor for the interpreter to wind them up.
-    LOG.warning("server stopped, %d connections not finished", service.connections)
+    service.close()
+    # Threads that still work on something are not waited for, nor for the interpreter to wind up: a signal that
+    # comes meanwhile would find nobody to hear it, and end the process with another status.
     logging.shutdown()
     os._exit(ExitStatus.DONE)
 
 
 def _terminal() -> int | None:
-    """A descriptor of the terminal that the server was started on, None if it was started without one."""
+    """A descriptor of the terminal that the server was started on, None if it was started without one.
+
+    Whoever starts it with nohup, which has HUP ignored, means it to outlive the terminal.
+    """
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        return None
     for descriptor in (0, 1, 2):
         if os.isatty(descriptor):
             return descriptor

@@ -23,6 +23,7 @@ class Account:
     name: str
     canonical: str
     password_hash: str
+    password_version: int
     disabled: bool
 
 
@@ -61,6 +62,7 @@ class Accounts:
             "name": name.shown,
             "canonical": name.canonical,
             "password_hash": password_hash,
+            "password_version": 1,
             "disabled": False,
             "source": "" if address is None else source(address),
             "created": now,
@@ -74,9 +76,15 @@ class Accounts:
         insert = self._store.insert(skeleton_table).values(rows).on_conflict_do_nothing()
         if len(transaction.execute(insert.returning(skeleton_table.c.skeleton)).all()) < len(looks):
             raise Refusal("that name looks like one that exists already")
-        return Account(account_id, name.shown, name.canonical, password_hash, False)
+        return Account(account_id, name.shown, name.canonical, password_hash, 1, False)
 
-    def set_password_hash(self, transaction: Connection, account_id: int, password_hash: str) -> None:
+    def set_password(self, transaction: Connection, account_id: int, password_hash: str) -> None:
+        """The hash of another password."""
+        version = accounts.c.password_version + 1
+        _change(transaction, account_id, {"password_hash": password_hash, "password_version": version})
+
+    def set_better_hash(self, transaction: Connection, account_id: int, password_hash: str) -> None:
+        """Another hash of the same password."""
         _change(transaction, account_id, {"password_hash": password_hash})
 
     def set_disabled(self, transaction: Connection, account_id: int, disabled: bool) -> None:
@@ -115,7 +123,7 @@ def _account(transaction: Connection, condition: Any) -> Account | None:
     row = transaction.execute(select(accounts).where(condition)).one_or_none()
     if row is None:
         return None
-    return Account(row.id, row.name, row.canonical, row.password_hash, row.disabled)
+    return Account(row.id, row.name, row.canonical, row.password_hash, row.password_version, row.disabled)
 
 
 def _change(transaction: Connection, account_id: int, values: dict[str, Any]) -> None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 
 from common import PROJECT_ROOT, yamlfile
 from common.errors import ConfigurationError, Problem, UsageError
+from common.program import environment, port_number
 from common.yamlfile import Document, KeyPath
 from server.addresses import is_local
 from server.handler import Handler
@@ -51,6 +52,22 @@ class Configuration:
     @property
     def key(self) -> Path:
         return PROJECT_ROOT / self.settings.tls.key
+
+
+def from_environment() -> Overrides:
+    """What the environment says; raises UsageError for a port that is none."""
+    port = environment("PORTER_PORT")
+    return Overrides(
+        mode=environment("PORTER_MODE"),
+        host=environment("PORTER_HOST"),
+        port=None if port is None else port_number(port),
+    )
+
+
+def file_path(option: str | None) -> Path:
+    """The configuration to read: the option's, or the environment's, or the project's own."""
+    named = option or environment("PORTER_CONFIG")
+    return Path(named) if named else DEFAULT_FILE
 
 
 def load(path: Path, overrides: Overrides) -> Configuration:
@@ -115,6 +132,9 @@ def _choice(name: str, entry: HandlerEntry, document: Document, problems: list[P
     if not (isinstance(found, type) and issubclass(found, Handler)):
         problems.append(document.problem((*path, "class"), "must be a subclass of server.handler.Handler"))
         return None
+    if not (isinstance(found.Options, type) and issubclass(found.Options, Section)):
+        problems.append(document.problem((*path, "class"), "its Options must be a subclass of Handler.Options"))
+        return None
     try:
         return Choice(found, found.Options.model_validate(entry.options))
     except ValidationError as error:
@@ -134,10 +154,13 @@ def _check_together(
         problems.append(document.problem(("workers",), "more than one worker is not built yet: only 1"))
     if settings.cpu_affinity != "auto":
         problems.append(document.problem(("cpu_affinity",), "not built yet: only auto, which does nothing yet"))
-    if not (PROJECT_ROOT / settings.logging).is_file():
-        problems.append(document.problem(("logging",), f"there is no file {settings.logging}"))
-    if settings.store != Settings().store:
-        from server.store import check_url  # the database is imported only for a URL that needs a check
+    try:
+        problems += yamlfile.read(PROJECT_ROOT / settings.logging).problems
+    except ConfigurationError as error:
+        problems += error.problems
+    choice = choices.get(settings.mode)
+    if choice is not None and choice.handler_class.uses_store:
+        from server.store import check_url  # what uses the database imports it anyway; echo must not
 
         if wrong := check_url(settings.store):
             problems.append(document.problem(("store",), wrong))

@@ -58,6 +58,9 @@ class Handler(socketserver.BaseRequestHandler):
     takes_passwords: ClassVar[bool] = False
     """Whether passwords cross the wire: such a mode must not be served without TLS to other machines."""
 
+    uses_store: ClassVar[bool] = False
+    """Whether `prepare` opens the database."""
+
     request: MessageMixin
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
@@ -140,6 +143,7 @@ class Handler(socketserver.BaseRequestHandler):
 
     def _send(self, kind: Kind, text: str = "") -> None:
         self.request.send_message(compose(kind, text))
+        self.request.flush()  # what is said is heard now, whatever the handler does next
 
     def _receive(self) -> tuple[Kind, str]:
         message = self.request.receive_message()

@@ -24,29 +24,42 @@ class Counter:
     address: str
 
 
+@dataclass(frozen=True)
+class Guess:
+    """Whether the password may be looked at, and for how many seconds others may not be, if it is wrong."""
+
+    is_allowed: bool
+    locked_for: float
+
+
 class Lockout:
     def __init__(self, store: Store, options: LockoutOptions) -> None:
         self._store = store
         self._options = options
 
-    def count(self, counter: Counter) -> bool:
-        """Count a guess as a failure, for now; False if passwords are locked, and then it is not counted."""
+    def count(self, counter: Counter) -> Guess:
+        """Count a guess as a failure, for now; one that comes while passwords are locked is not counted."""
         with self._store.writing() as transaction:
             now = self._store.now(transaction)
             row = transaction.execute(select(failures).where(_is(counter))).one_or_none()
             if row is not None and row.locked_until > now:
-                return False
+                return Guess(False, row.locked_until - now)
             guesses = 1 if row is None else row.guesses + 1
-            values = {"guesses": guesses, "locked_until": now + self._delay(guesses)}
+            delay = self._delay(guesses)
+            values = {"guesses": guesses, "locked_until": now + delay}
             insert = self._store.insert(failures).values(
                 canonical=counter.canonical, address=counter.address, **values
             )
             transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "address"], set_=values))
-            return True
+            return Guess(True, delay)
 
     def forgive(self, transaction: Connection, counter: Counter) -> None:
         """The password was right: the row of failures is over."""
         transaction.execute(delete(failures).where(_is(counter)))
+
+    def forget(self, transaction: Connection, canonical: str) -> None:
+        """A name has a new owner, or its owner a new password: all its counters are over."""
+        transaction.execute(delete(failures).where(failures.c.canonical == canonical))
 
     def take_back(self, counter: Counter) -> None:
         """The guess was never looked at: it and the lock that came with it do not count."""

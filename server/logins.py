@@ -9,7 +9,7 @@ from sqlalchemy import Connection
 
 from common.errors import Busy, Refusal
 from server.accounts import Account, Accounts
-from server.lockout import ELSEWHERE, Counter, Lockout
+from server.lockout import ELSEWHERE, Counter, Guess, Lockout
 from server.names import AccountName, refuse_mixed_scripts
 from server.passwords import Passwords
 from server.sessions import Sessions
@@ -60,10 +60,10 @@ class Logins:
         account, better_hash = self._checked(account, counter, password)
         with self.store.writing() as transaction:
             current = self.accounts.get(transaction, account.id)
-            if current is None or current.disabled or current.password_hash != account.password_hash:
-                raise Refusal(WRONG)  # changed while we hashed
+            if current is None or current.disabled or current.password_version != account.password_version:
+                raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
             if better_hash is not None:
-                self.accounts.set_password_hash(transaction, account.id, better_hash)
+                self.accounts.set_better_hash(transaction, account.id, better_hash)
             if counter is not None:
                 self.lockout.forgive(transaction, counter)
             return self._enter(transaction, account, address)
@@ -75,6 +75,7 @@ class Logins:
         password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
+            self.lockout.forget(transaction, name.canonical)
             return self._enter(transaction, account, address)
 
     def change_password(self, login: Login, present: str, new: str, address: str) -> Login:
@@ -88,11 +89,11 @@ class Logins:
             if account is None:
                 raise Refusal("this account is no more")
             counter = self._counter(transaction, AccountName(account.name, account.canonical), account, address)
+        password_hash = self.passwords.hash(new)  # first: if there is no place for it, no guess was made
         self._checked(account, counter, present)
-        password_hash = self.passwords.hash(new)
         with self.store.writing() as transaction:
             self.lockout.forgive(transaction, counter)
-            self.accounts.set_password_hash(transaction, account.id, password_hash)
+            self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)
             return self._enter(transaction, account, address)
 
@@ -130,19 +131,30 @@ class Logins:
 
         Raises Refusal otherwise, and Busy. A guess while locked costs the same time and is not counted.
         """
-        allowed = counter is not None and self.lockout.count(counter)
-        stored = account.password_hash if account is not None and allowed else None
+        guess = Guess(False, 0) if counter is None else self.lockout.count(counter)
+        stored = account.password_hash if account is not None and guess.is_allowed else None
         try:
             right, better_hash = self.passwords.verify(password, stored)
         except Busy:
-            if counter is not None and allowed:
+            if counter is not None and guess.is_allowed:
                 self.lockout.take_back(counter)
             raise
         if account is None or account.disabled or not right:
-            raise Refusal(WRONG)
+            raise Refusal(WRONG, _reason(account, counter, guess))
         return account, better_hash
 
     def _enter(self, transaction: Connection, account: Account, address: str) -> Login:
         session_id, token = self.sessions.open(transaction, account.id)
         self.accounts.note_login(transaction, account.id, address)
         return Login(account.id, account.name, session_id, token)
+
+
+def _reason(account: Account | None, counter: Counter | None, guess: Guess) -> str:
+    """Why somebody was not let in, for the log."""
+    if counter is None:
+        return "no possible name"
+    if not guess.is_allowed:
+        return f"{counter.canonical} is locked for {guess.locked_for:.0f} more seconds"
+    reason = "does not exist" if account is None else "is disabled" if account.disabled else "has another password"
+    locked = f", and is now locked for {guess.locked_for:.0f} seconds" if guess.locked_for else ""
+    return f"{counter.canonical} {reason}{locked}"

@@ -11,6 +11,7 @@ import socket
 import socketserver
 import ssl
 import sys
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -40,6 +41,7 @@ LOG = logging.getLogger("porter.server")
 _LINGER = 2.0
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_WHEN_EXHAUSTED = 0.1
+_SILENCE_WHEN_EXHAUSTED = 60.0
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.plan = plan
         self.connections = Connections()
         self._stop = StopFlag()
+        self._silent_until = 0.0
         self._workers = ThreadSet("connection")
         super().__init__((host, port), plan.handler)
 
@@ -80,21 +83,28 @@ class Server(socketserver.ThreadingTCPServer):
             connection, address = self.socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                LOG.error("cannot accept connections: %s", error.strerror)
+                if time.monotonic() >= self._silent_until:
+                    LOG.error("cannot accept connections: %s", error.strerror)
+                    self._silent_until = time.monotonic() + _SILENCE_WHEN_EXHAUSTED
                 # The connection stays in the backlog and the listener readable: without a pause this would spin.
                 self._stop.wait(_PAUSE_WHEN_EXHAUSTED)
             raise
-        if self.plan.tls is None:
-            return MessageSocket.adopt(connection), address
-        secure = self.plan.tls.wrap_socket(
-            connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        assert isinstance(secure, SecureMessageSocket)
-        return secure, address
+        plan = self.plan  # once: between two looks a reload may put another there, with TLS or without
+        request: MessageMixin
+        if plan.tls is None:
+            request = MessageSocket.adopt(connection)
+        else:
+            wrapped = plan.tls.wrap_socket(
+                connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+            )
+            assert isinstance(wrapped, SecureMessageSocket)
+            request = wrapped
+        request.plan = plan
+        return request, address
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         try:
-            self.connections.admit(request, source(client_address[0]), self.plan.limits)
+            self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
             self._refuse(request, client_address, refusal)
             return False
@@ -132,7 +142,7 @@ class Server(socketserver.ThreadingTCPServer):
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection from its handshake to the end of its conversation."""
-        plan = self.plan
+        plan: Plan = request.plan
         limits = plan.limits
         log = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
         log.info("client connected")
@@ -156,8 +166,11 @@ class Server(socketserver.ThreadingTCPServer):
                 return
             case Stopping():
                 farewell = "the server is stopping"
-            case HandshakeFailed() | ConnectionLost():
+            case HandshakeFailed():
                 LOG.warning("%s", error, extra=peer)
+                return
+            case ConnectionLost():
+                LOG.info("connection lost: %s", error, extra=peer)
                 return
             case ProtocolError():
                 LOG.warning("protocol error: %s", error, extra=peer)

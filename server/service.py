@@ -13,6 +13,7 @@ from common.errors import ConfigurationError, PorterError, Unavailable
 from server import certificate
 from server.addresses import show_endpoint
 from server.configuration import Configuration
+from server.descriptors import make_room_for
 from server.handler import Mode, Resources
 from server.server import Plan, Server
 
@@ -31,6 +32,7 @@ class Service:
         self._store: Store | None = None
         self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
         LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
+        make_room_for(configuration.settings.limits.max_connections)
         try:
             plan, self._shown = self._plan(configuration)
             self._server = _listen(configuration.settings.host, configuration.settings.port, plan)
@@ -65,6 +67,7 @@ class Service:
         for key in ("host", "port", "store"):
             if getattr(configuration.settings, key) != getattr(self._configuration.settings, key):
                 LOG.warning("%s has changed: that takes a restart", key)
+        make_room_for(configuration.settings.limits.max_connections)
         self._configuration, self._shown = configuration, shown
         self._server.plan = plan
         LOG.info("reloaded %s", shown)
@@ -81,10 +84,11 @@ class Service:
             LOG.warning("%d connections cut, they took too long", cut)
 
     def close(self) -> None:
-        """Free what is left after the drain."""
+        """Free what is left after the drain; connections that have not ended by then are counted in the log."""
+        unfinished = self.connections
         self._server.server_close()
         self._close_store()
-        LOG.info("server stopped")
+        LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
         """What new connections get, and how it is shown: `(auth, TLS SHA256:...)`."""
@@ -96,9 +100,14 @@ class Service:
             certificate.ensure(configuration.certificate, configuration.key)
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             shown = f"({settings.mode}, TLS {fingerprint})"
-        shared = choice.handler_class.prepare(
-            choice.options, Resources(self._open_store, settings.registration_limits)
-        )
+        resources = Resources(self._open_store, settings.registration_limits)
+        try:
+            shared = choice.handler_class.prepare(choice.options, resources)
+        except PorterError:
+            raise
+        except Exception as error:  # a handler of one's own may fail in any way
+            LOG.exception("the handler of mode %s could not be prepared", settings.mode)
+            raise Unavailable(f"mode {settings.mode} cannot be had: {type(error).__name__}: {error}") from error
         mode = Mode(settings.mode, choice.options, settings.limits, shared)
         return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), shown
 
@@ -123,8 +132,8 @@ def _listen(host: str, port: int, plan: Plan) -> Server:
     """A server on `port`, or, where that is taken, on the next free one."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except OSError as error:
-        raise Unavailable(f"there is no host {host}: {error.strerror}") from error
+    except (OSError, UnicodeError) as error:  # the latter for what can be no name of a host
+        raise Unavailable(f"there is no host {host}: {getattr(error, 'strerror', None) or error}") from error
     for candidate in range(port, 65536 if port else 1):
         try:
             return Server(family, str(address[0]), candidate, plan)

@@ -62,7 +62,7 @@ class Settings(Section):
     mode: str = "auth"
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port = 9090
-    store: str = "sqlite:///data/porter.db"
+    store: Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")] = "sqlite:///data/porter.db"
     logging: str = "conf/logging.yaml"
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"

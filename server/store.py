@@ -31,6 +31,12 @@ from common import PROJECT_ROOT
 from common.errors import StoreUnavailable
 from server.private_files import make_private_file
 
+# A database that hangs must not hold a login, or the stop, for ever.
+_POSTGRESQL = {
+    "connect_timeout": 3,
+    "tcp_user_timeout": 5000,
+    "options": "-c statement_timeout=5000 -c lock_timeout=5000",
+}
 _WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
 
 _TABLES = sqlalchemy.MetaData()
@@ -50,6 +56,7 @@ accounts = Table(
     Column("name", Text, nullable=False),  # as first typed
     Column("canonical", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
+    Column("password_version", Integer, nullable=False),  # counts the passwords; a better hash of one is not another
     Column("disabled", Boolean, nullable=False, default=False),
     Column("source", Text, nullable=False, index=True),
     Column("created", Double, nullable=False),
@@ -94,8 +101,10 @@ def check_url(text: str) -> str | None:
     """What is wrong with a store's URL, or None; opens nothing."""
     try:
         url = make_url(text)
-        url.get_dialect().import_dbapi()
-    except (ArgumentError, NoSuchModuleError) as error:
+        dialect = url.get_dialect()
+        dialect.import_dbapi()
+        dialect().create_connect_args(url)
+    except (ArgumentError, NoSuchModuleError, ValueError, TypeError) as error:
         return f"not a database URL: {error}"
     except ImportError as error:
         return f"the driver is not installed: {error}; for PostgreSQL see docs/operations.md"
@@ -184,7 +193,7 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
 
 
 def _postgresql_engine(url: URL) -> sqlalchemy.Engine:
-    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args={"connect_timeout": 3})
+    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRESQL)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

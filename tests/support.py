@@ -5,6 +5,7 @@ Nothing sleeps: a test waits for a message, a log line, a thread or a process, e
 
 import contextlib
 import gc
+import io
 import logging
 import logging.config
 import os
@@ -18,14 +19,16 @@ import tempfile
 import threading
 import time
 import unittest
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, ClassVar
+from unittest import mock
 
 import yaml
 
 from common import PROJECT_ROOT
 from common.kinds import FROM_SERVER, Kind, compose, parse
+from common.program import run
 from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
 from common.tls import client_context
 from server.configuration import Configuration, Overrides, load
@@ -116,7 +119,7 @@ class PorterTestCase(unittest.TestCase):
             service.stop_listening()
             service.drain()
             service.close()
-            logging.getLogger("porter.server").removeHandler(running.log)
+            logging.getLogger("porter.server").removeFilter(running.log)
 
     def start_process(self, *arguments: str, **settings: Any) -> "ServerProcess":
         """A real server in a process of its own; killed afterwards if the test has not stopped it."""
@@ -133,7 +136,7 @@ class RunningServer:
         self.service = service
         self.port = service.port
         self.log = LogWatcher()
-        logging.getLogger("porter.server").addHandler(self.log)
+        logging.getLogger("porter.server").addFilter(self.log)
         self._clients: list[socket.socket] = []
 
     def connect(self, source: str = "127.0.0.1") -> MessageMixin:
@@ -230,18 +233,19 @@ class Talker:
         return self.expect(Kind.ERROR)
 
 
-class LogWatcher(logging.Handler):
-    """Keeps the messages of a log, and waits for one."""
+class LogWatcher(logging.Filter):
+    """Keeps the messages of a log, and waits for one. A filter, since a reload takes all handlers away."""
 
     def __init__(self) -> None:
         super().__init__()
         self.messages: list[str] = []
         self._more = threading.Condition()
 
-    def emit(self, record: logging.LogRecord) -> None:
+    def filter(self, record: logging.LogRecord) -> bool:
         with self._more:
             self.messages.append(f"{record.levelname} {getattr(record, 'peer', '-')} {record.getMessage()}")
             self._more.notify_all()
+        return True
 
     def wait_for(self, text: str, count: int = 1) -> str:
         """The last of `count` messages that hold `text`."""
@@ -343,6 +347,26 @@ def run_program(
         text=True,
         timeout=PATIENCE,
     )
+
+
+def call_program(main: Callable[[], int], *arguments: str, input: str = "", **more: str) -> tuple[int, str, str]:
+    """Run a program's main in this process, which is quicker: status, standard output, standard error."""
+    out, errors = io.StringIO(), io.StringIO()
+    umask = os.umask(0o022)
+    try:
+        with (
+            mock.patch.object(sys, "argv", ["program", *arguments]),
+            mock.patch.object(sys, "stdin", io.StringIO(input)),
+            mock.patch.dict(os.environ, more),
+            contextlib.redirect_stdout(out),
+            contextlib.redirect_stderr(errors),
+        ):
+            run(main)
+    except SystemExit as end:
+        return int(end.code or 0), out.getvalue(), errors.getvalue()
+    finally:
+        os.umask(umask)
+    raise AssertionError("run() returned")
 
 
 def socket_pair() -> tuple[MessageSocket, MessageSocket]:

@@ -25,6 +25,7 @@ Any other line is echoed."""
 
 class AuthHandler(Handler):
     takes_passwords: ClassVar[bool] = True
+    uses_store: ClassVar[bool] = True
 
     class Options(Handler.Options):
         registration: Literal["open", "closed"] = "open"
@@ -83,7 +84,7 @@ class AuthHandler(Handler):
                 self.error(str(busy))
             except Refusal as refusal:
                 refusals += 1
-                self.log.warning("login refused: %s", refusal)
+                self.log.warning("login refused: %s", refusal.reason)
                 self.error(str(refusal))
         return None
 
@@ -139,7 +140,7 @@ class AuthHandler(Handler):
             new = self._new_password("New password: ")
             changed = self.shared.change_password(login, present, new, self.address)
         except Refusal as refusal:
-            self.log.warning("%s did not change the password: %s", login.name, refusal)
+            self.log.warning("%s did not change the password: %s", login.name, refusal.reason)
             self.error(str(refusal))
             return login
         self.log.info("%s changed the password", login.name)

@@ -1,6 +1,6 @@
 """The identify mode: who calls from a known address is greeted by name, who does not is asked for one. Then echo."""
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import Refusal
 from server.handler import Handler, Resources
@@ -12,6 +12,8 @@ _TRIES = 3
 
 
 class IdentifyHandler(Handler):
+    uses_store: ClassVar[bool] = True
+
     shared: "Clients"
 
     @classmethod

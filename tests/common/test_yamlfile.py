@@ -42,7 +42,18 @@ class YamlFiles(PorterTestCase):
     def test_what_is_not_yaml_is_told_with_its_place(self) -> None:
         self.assertIn("file.yaml:2:1: not YAML:", self.problem("a: [\n"))
         self.assertIn("not YAML", self.problem("a: \x00\n"))
-        self.assertIn("not YAML", self.problem("a: !!python/object:os.system {}\n"))
+        for tagged in (
+            "!!python/object:os.system {}",
+            "!!timestamp x",
+            "!!float abc",
+            "!!bool x",
+            "!!set {a}",
+            "!!binary x",
+        ):
+            with self.subTest(tagged):
+                self.problem(f"a: {tagged}\n")
+        self.assertIn("nested too deep", self.problem("a: " + "[" * 3000))
+        self.assertNotIn("\n", self.problem("a: \xff\x00\n"))
 
     def test_a_list_or_a_word_is_no_configuration(self) -> None:
         self.assertIn("must hold a mapping", self.problem("- a\n"))
@@ -66,3 +77,4 @@ class YamlFiles(PorterTestCase):
 
     def test_keys_that_are_no_words_are_kept_and_placed(self) -> None:
         self.assertEqual({None: 1, 5: 2}, self.read("~: 1\n5: 2\n").value)
+        self.assertEqual({1: 1}, self.read("1: 1\n1.0: 2\n").value | {1: 1})

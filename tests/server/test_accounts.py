@@ -109,11 +109,12 @@ class Behaviour:
         account = self.add("alice")
         with self.store.writing() as transaction:
             self.accounts.set_disabled(transaction, account.id, True)
-            self.accounts.set_password_hash(transaction, account.id, "other")
+            self.accounts.set_password(transaction, account.id, "other")
             self.accounts.note_login(transaction, account.id, "10.0.0.1")
         (overview,) = self.accounts.overviews()
         self.assertEqual(("alice", True, self.now, self.now, 0), tuple(vars(overview).values()))
-        self.assertEqual(("other", True), (self.find("alice").password_hash, self.find("alice").disabled))
+        found = self.find("alice")
+        self.assertEqual(("other", 2, True), (found.password_hash, found.password_version, found.disabled))
 
 
 class OnSqlite(Behaviour, StoreTestCase):

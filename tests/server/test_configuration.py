@@ -4,6 +4,7 @@ from typing import Any
 
 from common.errors import ConfigurationError, UsageError
 from server.configuration import Configuration, Overrides, load
+from server.handler import Handler
 from server.handlers.auth import AuthHandler
 from tests.support import PorterTestCase
 
@@ -20,6 +21,10 @@ handlers:
   other: {class: nocolon}
   odd: {class: "os:path"}
 """
+
+
+class NoOptions(Handler):
+    Options = None  # type: ignore[assignment]
 
 
 class Configurations(PorterTestCase):
@@ -82,8 +87,11 @@ class Configurations(PorterTestCase):
             ("tls: yes", "tls: Input should be a valid dictionary"),
             ("workers: many", "workers: Input should be 'auto', got 'many', or input should be a valid integer"),
             ("cpu_affinity: off", "cpu_affinity: not built yet"),
-            ("logging: nowhere.yaml", "logging: there is no file nowhere.yaml"),
-            ("store: nonsense", "store: not a database URL"),
+            ("logging: nowhere.yaml", "No such file"),
+            ("store: 'postgresql+psycopg://u:pw@h:abc/x'", "store: not a database URL"),
+            ("store: 'sqlite:////tmp/x.db?timeout=abc'", "store: not a database URL"),
+            (f"handlers: {{mine: {{class: '{__name__}:NoOptions'}}}}", "its Options must be"),
+            ("store: nonsense", "store: String should match pattern"),
             ("store: mysql://x/y", "store:"),
             ("store: 'sqlite://'", "store: SQLite needs a file"),
             ("mode: [auth]", "mode: Input should be a valid string"),

@@ -6,7 +6,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.lockout import ELSEWHERE, Counter, Lockout
+from server.lockout import ELSEWHERE, Counter, Guess, Lockout
 from server.options import LockoutOptions
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PATIENCE
@@ -19,52 +19,69 @@ class Behaviour:
         super().setUp()  # type: ignore[misc]
         self.lockout = Lockout(self.store, LockoutOptions(free_attempts=3, first_delay=30, max_delay=100))
 
+    def allows(self: Any, counter: Counter) -> bool:
+        return bool(self.lockout.count(counter).is_allowed)
+
     def forgive(self: Any, counter: Counter) -> None:
         with self.store.writing() as transaction:
             self.lockout.forgive(transaction, counter)
 
     def test_the_free_attempts_are_free_and_the_next_one_locks(self: Any) -> None:
-        self.assertEqual([True] * 4 + [False], [self.lockout.count(ALICE) for _ in range(5)])
+        self.assertEqual([True] * 4 + [False], [self.allows(ALICE) for _ in range(5)])
 
     def test_the_delay_doubles_up_to_the_longest(self: Any) -> None:
         for _ in range(3):
-            self.lockout.count(ALICE)
+            self.allows(ALICE)
         for delay in (30, 60, 100, 100):
-            self.assertTrue(self.lockout.count(ALICE))
+            self.assertTrue(self.allows(ALICE))
             self.now += delay - 1
-            self.assertFalse(self.lockout.count(ALICE))
+            self.assertFalse(self.allows(ALICE))
             self.now += 1.5
 
     def test_attempts_while_locked_do_not_prolong_it(self: Any) -> None:
         for _ in range(4):
-            self.lockout.count(ALICE)
+            self.allows(ALICE)
         for _ in range(50):
             self.now += 0.5
-            self.assertFalse(self.lockout.count(ALICE))
+            self.assertFalse(self.allows(ALICE))
         self.now += 5.5
-        self.assertTrue(self.lockout.count(ALICE))
+        self.assertTrue(self.allows(ALICE))
 
     def test_the_right_password_begins_anew(self: Any) -> None:
         for _ in range(3):
-            self.lockout.count(ALICE)
+            self.allows(ALICE)
         self.forgive(ALICE)
-        self.assertEqual([True] * 4 + [False], [self.lockout.count(ALICE) for _ in range(5)])
+        self.assertEqual([True] * 4 + [False], [self.allows(ALICE) for _ in range(5)])
 
     def test_a_guess_nobody_looked_at_is_taken_back_with_its_lock(self: Any) -> None:
         for _ in range(4):
-            self.lockout.count(ALICE)
+            self.allows(ALICE)
         self.lockout.take_back(ALICE)
-        self.assertEqual([True, False], [self.lockout.count(ALICE) for _ in range(2)])
+        self.assertEqual([True, False], [self.allows(ALICE) for _ in range(2)])
 
     def test_an_address_and_a_name_have_counters_of_their_own(self: Any) -> None:
         for _ in range(4):
-            self.lockout.count(ALICE)
-        self.assertTrue(self.lockout.count(Counter("alice", "10.0.0.1")))
-        self.assertTrue(self.lockout.count(Counter("bob", ELSEWHERE)))
+            self.allows(ALICE)
+        self.assertTrue(self.allows(Counter("alice", "10.0.0.1")))
+        self.assertTrue(self.allows(Counter("bob", ELSEWHERE)))
+
+    def test_it_tells_for_how_long(self: Any) -> None:
+        self.assertEqual([0, 0, 0, 30], [self.lockout.count(ALICE).locked_for for _ in range(4)])
+        self.now += 10
+        self.assertEqual(Guess(False, 20), self.lockout.count(ALICE))
+
+    def test_a_name_that_is_forgotten_begins_anew_everywhere(self: Any) -> None:
+        at_home = Counter("alice", "10.0.0.1")
+        for _ in range(4):
+            self.allows(ALICE)
+            self.allows(at_home)
+        with self.store.writing() as transaction:
+            self.lockout.forget(transaction, "alice")
+        self.assertEqual([True, True], [self.allows(ALICE), self.allows(at_home)])
 
     def test_guesses_at_once_are_each_counted(self: Any) -> None:
         allowed: list[bool] = []
-        threads = [threading.Thread(target=lambda: allowed.append(self.lockout.count(ALICE))) for _ in range(20)]
+        threads = [threading.Thread(target=lambda: allowed.append(self.allows(ALICE))) for _ in range(20)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -82,7 +99,7 @@ class OnSqlite(Behaviour, StoreTestCase):
         count, locked_until = 0, 0.0
         for outcome, pause in guesses:
             self.now += pause
-            allowed = self.lockout.count(ALICE)
+            allowed = self.allows(ALICE)
             self.assertEqual(locked_until <= self.now, allowed)
             if not allowed:
                 continue

@@ -1,5 +1,6 @@
 """Logging in and out: how the rule books work together."""
 
+import threading
 from typing import Any
 from unittest import mock
 
@@ -13,6 +14,7 @@ from server.passwords import Passwords
 from server.sessions import Sessions
 from server.settings import RegistrationLimits
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
+from tests.support import PATIENCE
 
 ALICE = account_name("Alice")
 HOME, AWAY = "10.0.0.1", "10.0.0.2"
@@ -107,7 +109,7 @@ class Behaviour:
     def test_an_account_that_changes_while_its_password_is_looked_at_lets_nobody_in(self: Any) -> None:
         def change_meanwhile(*_: object) -> tuple[bool, None]:
             with self.store.writing() as transaction:
-                self.logins.accounts.set_password_hash(transaction, self.first.account_id, "other")
+                self.logins.accounts.set_password(transaction, self.first.account_id, "other")
             return True, None
 
         with mock.patch.object(self.logins.passwords, "verify", change_meanwhile):
@@ -117,6 +119,50 @@ class Behaviour:
         self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
         self.assertTrue(self.try_password("correct horse"))
         self.assertIn("m=16", self.account().password_hash)
+
+    def test_logins_at_once_all_get_in_while_the_hash_is_being_bettered(self: Any) -> None:
+        self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
+        let_in: list[bool] = []
+        threads = [
+            threading.Thread(target=lambda: let_in.append(self.try_password("correct horse"))) for _ in range(3)
+        ]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([True] * 3, let_in)
+
+    def test_being_busy_with_the_new_password_counts_for_nothing(self: Any) -> None:
+        with mock.patch.object(self.logins.passwords, "hash", side_effect=Busy("busy")):
+            for _ in range(5):
+                with self.assertRaises(Busy):
+                    self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertTrue(self.try_password("correct horse", HOME))
+
+    def test_the_reason_of_a_refusal_is_for_the_log(self: Any) -> None:
+        def reason(name: AccountName | None) -> str:
+            with self.assertRaises(Refusal) as caught:
+                self.logins.log_in(name, "wrong horse", AWAY)
+            return str(caught.exception.reason)
+
+        self.assertEqual("no possible name", reason(None))
+        self.assertEqual("nobody does not exist", reason(account_name("nobody")))
+        self.assertEqual("alice has another password", reason(ALICE))
+        reason(ALICE)
+        self.assertEqual("alice has another password, and is now locked for 30 seconds", reason(ALICE))
+        self.assertEqual("alice is locked for 30 more seconds", reason(ALICE))
+        self.now += 31
+        with self.store.writing() as transaction:
+            self.logins.accounts.set_disabled(transaction, self.first.account_id, True)
+            self.logins.lockout.forget(transaction, "alice")
+        self.assertEqual("alice is disabled", reason(ALICE))
+
+    def test_a_lock_on_a_name_nobody_had_is_not_inherited(self: Any) -> None:
+        bob = account_name("bob")
+        for _ in range(4):
+            self.try_password("wrong horse", AWAY, bob)
+        self.logins.register(bob, "correct horse", HOME)
+        self.assertTrue(self.try_password("correct horse", AWAY, bob))
 
     def test_an_old_token_is_renewed_when_it_is_used(self: Any) -> None:
         self.now += 601

@@ -33,6 +33,20 @@ class PrivateFiles(PorterTestCase):
         make_private_file(path)
         self.assertEqual(("kept", 0o600, 0o700), (path.read_text(), mode(path), mode(path.parent)))
 
+    def test_a_file_that_is_open_to_others_is_closed(self) -> None:
+        path = self.write("file", "kept")
+        path.chmod(0o644)
+        make_private_file(path)
+        self.assertEqual(("kept", 0o600), (path.read_text(), mode(path)))
+
+    def test_even_an_absurd_umask_does_not_matter(self) -> None:
+        os.umask(0o777)
+        make_private_file(self.folder / "a" / "b" / "file")
+        write_private_file(self.folder / "a" / "b" / "other", b"x")
+        modes = [mode(self.folder / "a"), mode(self.folder / "a/b"), mode(self.folder / "a/b/file")]
+        self.assertEqual([0o700, 0o700, 0o600], modes)
+        self.assertEqual(0o600, mode(self.folder / "a/b/other"))
+
     def test_a_file_is_written_whole_and_nothing_else_is_left(self) -> None:
         path = self.folder / "a" / "file"
         write_private_file(path, b"first")

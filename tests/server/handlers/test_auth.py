@@ -124,6 +124,8 @@ class Behaviour:
             client.give_token()
             self.assertEqual([WRONG] * 2, [client.fail("alice") for _ in range(2)])
             self.assertEqual(WRONG, client.fail("alice", "correct horse"))
+            server.log.wait_for("login refused: alice has another password, and is now locked for 3600 seconds")
+            server.log.wait_for("login refused: alice is locked for")
             server.talk("127.0.0.1").log_in("alice")
             back = server.talk("127.0.0.2")
             back.give_token(token)

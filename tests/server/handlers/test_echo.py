@@ -19,7 +19,7 @@ class Behaviour:
         with self.server("echo") as server:
             client = server.connect()
             server.log.wait_for("client connected")
-            self.assertEqual([], client.receive_waiting())
+            self.assertEqual([], list(client.receive_waiting()))
 
     def test_many_in_a_row_come_back_in_order(self: Any) -> None:
         with self.server("echo") as server:
