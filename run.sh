@@ -50,7 +50,7 @@ prepare() { # lock, stamp
         # One at a time: a second first start waits here, and then finds everything done.
         exec 9>"$root/.venv.lock"
         "${PYTHON:-python3}" -Ic 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null ||
-            command -v "${PYTHON:-python3}" >/dev/null || fail "there is no python3; Porter needs Python 3.11 or newer"
+            command -v "${PYTHON:-python3}" >/dev/null || fail "there is no ${PYTHON:-python3}; Porter needs Python 3.11 or newer"
         is_prepared "$1" "$2" && exit
         echo "run.sh: preparing $venv, once" >&2
         # A working .venv of the same Python is added to, since a server may be running from it.
@@ -70,6 +70,26 @@ start() { # module, arguments: -P, so that no folder called server where the cal
 
 case ${1-} in
 test | lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
+*) prepare "$root/requirements.lock" "$venv/stamp" ;;
+esac
+
+case ${1-} in
+client | check | users)
+    module=$1
+    shift
+    if [ "$module" = client ]; then start client "$@"; else start "server.$module" "$@"; fi
+    ;;
+bench)
+    echo "run.sh: bench is not built yet" >&2
+    exit 64
+    ;;
+test)
+    shift
+    cd "$root"
+    [ $# -gt 0 ] && set -- unittest "$@" || set -- tests
+    if [ -n "${PORTER_COVERAGE-}" ]; then start coverage run -m "$@"; else start "$@"; fi
+    ;;
+lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
 *) prepare "$root/requirements.lock" "$venv/stamp" ;;
 esac
 

@@ -61,7 +61,7 @@ class Conversation:
         self.question = None
         self.has_spoken = False
         try:
-            self.connection.send_message(compose(Kind.TEXT, line))
+            self._send(Kind.TEXT, line)
         except ConnectionLost:
             self.receive_waiting()  # the server may have said why
             raise
@@ -78,10 +78,14 @@ class Conversation:
             return ExitStatus.UNAVAILABLE
         return ExitStatus.DONE
 
+    def _send(self, kind: Kind, text: str) -> None:
+        self.connection.send_message(compose(kind, text))
+        self.connection.flush()
+
     def _receive(self, message: str) -> None:
         kind, text = parse(message, FROM_SERVER)
         if kind is Kind.GET_TOKEN:
-            self.connection.send_message(compose(Kind.TOKEN, self._tokens.get()))
+            self._send(Kind.TOKEN, self._tokens.get())
             return
         if kind is Kind.SET_TOKEN:
             self._tokens.set(text)

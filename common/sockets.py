@@ -175,9 +175,10 @@ class MessageMixin(_Socket):
         """Wait for bytes and feed the decoder; False if the peer has closed between two messages."""
         self.flush()
         between_messages = not self._decoder.mid_message
+        is_stopping = self.stop is not None and self.stop.is_set()
         if between_messages:
             deadline = Deadline(self.timeouts.idle, self._idle_error)
-            if self.stop is not None and self.stop.is_set():
+            if is_stopping:
                 # What had come before the stop is still answered, but only one chunk of it, and then no byte more
                 # than the message it ends in lacks: a client that never pauses must not hold the stop up.
                 if self._heard_stop:
@@ -187,7 +188,7 @@ class MessageMixin(_Socket):
             if self._message_deadline is None:
                 self._message_deadline = Deadline(self.timeouts.message, self._stall_error)
             deadline = self._message_deadline
-        size = self._decoder.lacking if self._heard_stop and not between_messages else _CHUNK
+        size = self._decoder.lacking if is_stopping and not between_messages else _CHUNK
         data = self._retry(
             partial(self._read_now, size),
             select.POLLIN,

@@ -32,7 +32,6 @@ _SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
     "null": (r"^(?:~|null|Null|NULL|)$", "~nN", lambda text: None),
     "int": (r"^[-+]?[0-9]+$", "-+0123456789", int),
     "float": (r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789", float),
-    "str": (r"^(?!)", "", str),
 }
 for _name, (_pattern, _first, _) in _SCALARS.items():
     _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), [*_first, *([""] if _name == "null" else [])])
@@ -103,12 +102,14 @@ def _build(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document, 
 
 def _build_scalar(node: yaml.Node) -> Any:
     """The value of a word or a number, but of no other tag (!!timestamp, !!python/object)."""
-    *_, construct = _SCALARS.get(node.tag.removeprefix(_TAG), ("", "", None))
-    if not isinstance(node, yaml.ScalarNode) or construct is None:
+    if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
+        return str(node.value)
+    pattern, _, construct = _SCALARS.get(node.tag.removeprefix(_TAG), ("(?!)", "", str))
+    if not isinstance(node, yaml.ScalarNode) or not re.match(pattern, node.value):
         raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is not for here", node.start_mark)
     try:
         return construct(node.value)
-    except ValueError as error:  # !!int x, or more digits than Python converts
+    except ValueError as error:  # more digits than Python converts
         raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
 
 

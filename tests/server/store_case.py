@@ -24,7 +24,7 @@ class StoreTestCase(PorterTestCase):
         self.store = Store(self.store_url())
         self.addCleanup(self.store.close)
         self.now = 1_800_000_000.0
-        self.store.now = lambda _transaction: self.now  # type: ignore[method-assign]
+        self.store.now = lambda transaction: self.now  # type: ignore[method-assign]
 
     def store_url(self) -> str:
         return f"sqlite:///{self.folder}/data/porter.db"

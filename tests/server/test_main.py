@@ -7,6 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
+from typing import Any
 
 import pexpect
 
@@ -247,11 +248,11 @@ class Signals(PorterTestCase):
 
 
 class Terminal(PorterTestCase):
-    def spawn(self, *arguments: str, **settings: object) -> "pexpect.spawn[str]":
+    def spawn(self, *arguments: str, **settings: Any) -> "pexpect.spawn[str]":
         child = pexpect.spawn(
             sys.executable,
             ["-P", "-m", "server", *arguments, "--config", str(self.write_configuration(**settings))],
-            env=environment(self.folder),  # type: ignore[arg-type]
+            env=environment(self.folder),
             encoding="utf-8",
             timeout=PATIENCE,
         )
@@ -300,7 +301,7 @@ class Terminal(PorterTestCase):
     def test_hup_reloads_while_the_terminal_is_there_and_stops_when_it_is_gone(self) -> None:
         child = self.spawn("--port", "0")
         child.expect(r"Listening on 127\.0\.0\.1:(\d+)")
-        port = int(child.match.group(1))  # type: ignore[union-attr]
+        port = int(child.match.group(1))
         os.kill(child.pid, signal.SIGHUP)
         log = self.folder / "server.log"
         wait_until(lambda: "reloaded" in log.read_text(), "the reload")

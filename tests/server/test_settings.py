@@ -38,7 +38,7 @@ class SettingsTests(unittest.TestCase):
 
     def test_nothing_changes_later(self) -> None:
         with self.assertRaises(ValidationError):
-            Settings().port = 1  # type: ignore[misc]
+            Settings().port = 1
 
     def test_a_handler_s_part_keeps_its_class(self) -> None:
         settings = Settings.model_validate({"handlers": {"auth": {"options": {"x": 1}}, "mine": {"class": "a:B"}}})

@@ -122,7 +122,7 @@ class Users(PorterTestCase):
         child = pexpect.spawn(
             sys.executable,
             ["-P", "-m", "server.users", *arguments],
-            env=env,  # type: ignore[arg-type]
+            env=env,
             encoding="utf-8",
             timeout=PATIENCE,
         )

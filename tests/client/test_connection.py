@@ -1,0 +1,98 @@
+"""From host and port to a trusted socket, and errors that say which server and what to do."""
+
+import logging
+import socket
+import threading
+import warnings
+
+from client.connection import connect, explained
+from client.state import StateFolder
+from client.tokens import WITHOUT_TLS
+from client.trust import Policy, Server, Trust
+from common.errors import (
+    ConnectionEnded,
+    ConnectionLost,
+    DeadlineExceeded,
+    HandshakeFailed,
+    NotText,
+    PorterError,
+    TrustError,
+    Unavailable,
+    UnexpectedTLS,
+)
+from common.sockets import MessageMixin
+from tests.support import PATIENCE, PorterTestCase
+
+
+class Connect(PorterTestCase):
+    tls = True
+
+    def setUp(self) -> None:
+        super().setUp()
+        logging.getLogger("porter.client").addHandler(logging.NullHandler())
+
+    def connect(self, port: int, policy: Policy | None = None, *, tls: bool = True) -> tuple[MessageMixin, str]:
+        trust = Trust(StateFolder(self.folder / "state")) if tls else None
+        connection, certificate = connect(Server("127.0.0.1", port), 1000, trust, policy or Policy())
+        self.addCleanup(connection.close)
+        return connection, certificate
+
+    def test_a_trusted_connection_and_the_name_of_its_certificate(self) -> None:
+        with self.server("echo") as server:
+            connection, certificate = self.connect(server.port)
+            connection.send_message("x")
+            self.assertEqual("x", connection.receive_message())
+            self.assertIn(certificate, server.service.description)
+            self.assertEqual(1000, connection.max_message)
+
+    def test_one_that_is_not_trusted_is_sent_nothing_but_close_notify(self) -> None:
+        with self.server("echo") as server:
+            with self.assertRaises(TrustError):
+                self.connect(server.port, Policy(pin="SHA256:" + "a" * 43))
+            server.log.wait_for("client disconnected")
+            self.assertFalse([line for line in server.log.messages if "received" in line or "lost" in line])
+
+    def test_nobody_there_is_unavailable(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        with self.assertRaisesRegex(
+            Unavailable, f"cannot connect to 127.0.0.1:{port}: Connection refused; is the server"
+        ):
+            self.connect(port)
+        for host in ("nowhere.invalid", "a..b", "x" * 80):
+            self.assertRaises(Unavailable, connect, Server(host, 1), 1000, None, Policy())
+
+    def test_a_server_that_closes_or_resets_at_once_is_a_lost_connection(self) -> None:
+        for linger in (b"\1\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0"):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+
+                def close(listener: socket.socket = listener, linger: bytes = linger) -> None:
+                    connection, _ = listener.accept()
+                    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                    connection.close()
+
+                thread = threading.Thread(target=close)
+                thread.start()
+                # wrap_socket, for a peer that has reset, leaves its socket to the garbage collector.
+                with warnings.catch_warnings(action="ignore"), self.assertRaises(ConnectionEnded):
+                    self.connect(listener.getsockname()[1])
+                thread.join(PATIENCE)
+
+    def test_without_tls_there_is_no_certificate(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            self.assertEqual(WITHOUT_TLS, self.connect(listener.getsockname()[1], tls=False)[1])
+
+
+class Explained(PorterTestCase):
+    def explained(self, error: PorterError, *, has_tls: bool = False) -> str:
+        wanted = ConnectionLost if isinstance(error, ConnectionEnded) else type(error)
+        with self.assertRaises(wanted) as caught, explained(Server("h", 1), has_tls=has_tls):
+            raise error
+        return str(caught.exception)
+
+    def test_errors_say_which_server_and_what_can_be_done(self) -> None:
+        self.assertEqual("h:1 speaks TLS: leave out --no-tls", self.explained(UnexpectedTLS("x")))
+        self.assertIn("h:1: not TLS; a server without TLS needs --no-tls", self.explained(HandshakeFailed("not TLS")))
+        self.assertIn("the connection to h:1 is lost: gone; if", self.explained(ConnectionLost("gone")))
+        self.assertTrue(self.explained(DeadlineExceeded("late"), has_tls=True).endswith("h:1 is lost: late"))
+        self.assertIn("h:1 does not keep to the protocol: bad", self.explained(NotText("bad")))

@@ -1,0 +1,109 @@
+"""What the client makes of each message, and what the conversation came to."""
+
+from client.conversation import Conversation, Question
+from client.state import StateFolder
+from client.tokens import Tokens
+from client.trust import Server
+from common.errors import ConnectionLost, ExitStatus, UnexpectedKind
+from common.kinds import Kind, compose
+from tests.support import PorterTestCase, socket_pair
+
+
+class ConversationTests(PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.peer = socket_pair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.peer.close)
+        self.shown: list[str] = []
+        self.tokens = Tokens(StateFolder(self.folder / "state"), Server("h", 1), "c")
+        self.talk = Conversation(self.ours, self.tokens, self)
+
+    def show(self, text: str) -> None:
+        self.shown.append(text)
+
+    def show_error(self, text: str) -> None:
+        self.shown.append(f"! {text}")
+
+    def hear(self, *messages: tuple[Kind, str]) -> None:
+        for kind, text in messages:
+            self.peer.send_message(compose(kind, text))
+        self.talk.receive_waiting()
+
+    def end(self) -> None:
+        self.peer.close()
+        self.talk.receive_waiting()
+
+    def test_text_and_errors_are_shown_and_questions_are_open_until_answered(self) -> None:
+        self.hear((Kind.TEXT, "hello"), (Kind.ERROR, "wrong"), (Kind.ASK, "Name: "))
+        self.assertEqual(["hello", "! wrong"], self.shown)
+        self.assertEqual(Question("Name: ", False), self.talk.question)
+        self.talk.send("Bob")
+        self.assertIsNone(self.talk.question)
+        self.assertEqual("TEXT Bob", self.peer.receive_message())
+        self.hear((Kind.SECRET, "Password: "))
+        self.assertEqual(Question("Password: ", True), self.talk.question)
+
+    def test_tokens_are_given_and_taken_without_a_word(self) -> None:
+        self.hear((Kind.GET_TOKEN, ""))
+        self.assertEqual("TOKEN", self.peer.receive_message())
+        self.hear((Kind.SET_TOKEN, "abc"), (Kind.GET_TOKEN, ""))
+        self.assertEqual("TOKEN abc", self.peer.receive_message())
+        self.hear((Kind.SET_TOKEN, ""), (Kind.GET_TOKEN, ""))
+        self.assertEqual("TOKEN", self.peer.receive_message())
+        self.assertEqual(([], False), (self.shown, self.talk.has_spoken))
+
+    def test_a_given_secret_answers_every_secret_and_nothing_else(self) -> None:
+        self.talk.secret = "horse"
+        self.hear((Kind.SECRET, "Password: "), (Kind.SECRET, "Again: "), (Kind.ASK, "Name: "))
+        self.assertEqual(["TEXT horse"] * 2, [self.peer.receive_message() for _ in range(2)])
+        self.assertEqual(Question("Name: ", False), self.talk.question)
+
+    def test_control_characters_are_made_visible_everywhere(self) -> None:
+        self.hear((Kind.TEXT, "a\x1b[2J\r\nb\tc"), (Kind.ERROR, "\u202e"), (Kind.ASK, "x\ny\x07"))
+        self.assertEqual(["a\\x1b[2J\\r\nb\tc", "! \\u202e"], self.shown)
+        self.assertEqual(Question("x\\ny\\x07", False), self.talk.question)
+
+    def test_what_is_no_kind_of_a_server_s_is_a_breach(self) -> None:
+        self.peer.send_message("TOKEN abc")
+        self.assertRaises(UnexpectedKind, self.talk.receive_waiting)
+
+    def test_an_end_after_talk_is_done(self) -> None:
+        self.hear((Kind.TEXT, "bye"))
+        self.end()
+        self.assertEqual(ExitStatus.DONE, self.talk.status)
+
+    def test_an_end_without_a_word_is_a_lost_connection(self) -> None:
+        with self.assertRaisesRegex(ConnectionLost, "without a word"):
+            self.end()
+
+    def test_an_end_after_an_error_is_unavailable(self) -> None:
+        self.hear((Kind.ERROR, "the server is full"))
+        self.end()
+        self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
+
+    def test_an_error_followed_by_a_question_is_a_refusal_until_one_is_let_in(self) -> None:
+        self.hear((Kind.ASK, "Name: "))
+        self.talk.send("x")
+        self.hear((Kind.ERROR, "wrong"), (Kind.ASK, "Name: "))
+        self.assertEqual(ExitStatus.NOT_PERMITTED, self.talk.status)
+        self.talk.send("y")
+        self.hear((Kind.TEXT, "Hello!"))
+        self.assertEqual(ExitStatus.DONE, self.talk.status)
+        self.hear((Kind.ERROR, "no such command"), (Kind.ASK, "> "))
+        self.assertEqual(ExitStatus.DONE, self.talk.status)
+
+    def test_a_breach_or_a_stop_before_the_login_is_no_refusal(self) -> None:
+        self.hear((Kind.ASK, "Name: "))
+        self.talk.send("x" * 5000)
+        self.peer.receive_message()
+        self.hear((Kind.ERROR, "over the limit"))
+        self.end()
+        self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
+
+    def test_what_the_server_said_last_is_shown_when_sending_fails(self) -> None:
+        self.peer.send_message("ERROR over the limit")
+        self.peer.close()
+        with self.assertRaises(ConnectionLost):
+            self.talk.send("x")
+        self.assertEqual(["! over the limit"], self.shown)

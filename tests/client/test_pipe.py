@@ -1,0 +1,186 @@
+"""The client in a pipe: which line goes when, against a server that does what the test says."""
+
+import contextlib
+import io
+import os
+import threading
+import time
+
+from client.conversation import Conversation
+from client.pipe import Lines, PipeScreen, converse
+from client.state import StateFolder
+from client.tokens import Tokens
+from client.trust import Server
+from common.errors import ConnectionLost, ExitStatus, UsageError
+from common.kinds import Kind, compose
+from tests.support import PATIENCE, PorterTestCase, socket_pair
+
+
+class Pipe(PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.peer = socket_pair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.peer.close)
+        reader, self.writer = os.pipe()
+        self.lines = Lines(reader)
+        self.addCleanup(os.close, reader)
+        self.out, self.errors = io.StringIO(), io.StringIO()
+        self.outcome: ExitStatus | Exception | None = None
+
+    def type(self, text: str, *, end: bool = True) -> None:
+        os.write(self.writer, text.encode())
+        if end:
+            os.close(self.writer)
+
+    def start(self, secret: str | None = None) -> threading.Thread:
+        tokens = Tokens(StateFolder(self.folder / "state"), Server("h", 1), "c")
+        conversation = Conversation(self.ours, tokens, PipeScreen(), secret)
+
+        def run() -> None:
+            try:
+                self.outcome = converse(conversation, self.lines)
+            except Exception as error:
+                self.outcome = error
+
+        stack = contextlib.ExitStack()
+        stack.enter_context(contextlib.redirect_stdout(self.out))
+        stack.enter_context(contextlib.redirect_stderr(self.errors))
+        self.addCleanup(stack.close)
+        thread = threading.Thread(target=run)
+        thread.start()
+        self.addCleanup(thread.join, PATIENCE)
+        return thread
+
+    def say(self, kind: Kind, text: str = "") -> None:
+        self.peer.send_message(compose(kind, text))
+
+    def heard(self) -> str | None:
+        return self.peer.receive_message()
+
+    def finish(self, thread: threading.Thread) -> ExitStatus | Exception | None:
+        self.peer.close()
+        thread.join(PATIENCE)
+        return self.outcome
+
+    def test_each_question_takes_the_next_line(self) -> None:
+        self.type("Bob\nhorse\n")
+        thread = self.start()
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT Bob", self.heard())
+        self.say(Kind.SECRET, "Password: ")
+        self.assertEqual("TEXT horse", self.heard())
+        self.say(Kind.TEXT, "Hello!")
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual(("Hello!\n", ""), (self.out.getvalue(), self.errors.getvalue()))
+
+    def test_an_unasked_line_waits_for_a_moment_of_silence(self) -> None:
+        self.type("one\ntwo\n")
+        start = time.monotonic()
+        thread = self.start()
+        self.assertEqual("TEXT one", self.heard())
+        first = time.monotonic()
+        self.assertEqual("TEXT two", self.heard())
+        second = time.monotonic()
+        self.assertGreaterEqual(first - start, 0.29)
+        self.assertGreaterEqual(second - first, 0.29)
+        self.say(Kind.TEXT, "x")
+        self.finish(thread)
+
+    def test_an_answer_lets_the_next_line_go_at_once(self) -> None:
+        self.type("".join(f"{number}\n" for number in range(200)))
+        thread = self.start()
+        start = time.monotonic()
+        for number in range(200):
+            self.assertEqual(f"TEXT {number}", self.heard())
+            self.say(Kind.TEXT, f"re {number}")
+        self.assertLess(time.monotonic() - start, 5)
+        self.finish(thread)
+        self.assertEqual([f"re {number}" for number in range(200)], self.out.getvalue().splitlines())
+
+    def test_a_token_is_no_word_that_lets_a_line_go(self) -> None:
+        self.type("line\n")
+        thread = self.start()
+        self.say(Kind.GET_TOKEN)
+        self.assertEqual("TOKEN", self.heard())
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT line", self.heard())
+        self.finish(thread)
+
+    def test_between_an_error_and_the_question_after_it_no_line_slips_through(self) -> None:
+        self.type("alice\nalice\n")
+        thread = self.start(secret="horse")
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT alice", self.heard())
+        self.say(Kind.SECRET, "Password: ")
+        self.assertEqual("TEXT horse", self.heard())
+        self.say(Kind.ERROR, "wrong")
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT alice", self.heard())
+        self.say(Kind.SECRET, "Password: ")
+        self.assertEqual("TEXT horse", self.heard())
+        self.say(Kind.ERROR, "wrong")
+        self.assertEqual(ExitStatus.NOT_PERMITTED, self.finish(thread))
+        self.assertEqual("wrong\nwrong\n", self.errors.getvalue())
+
+    def test_after_the_end_of_the_input_a_second_of_silence_is_the_end(self) -> None:
+        self.type("")
+        start = time.monotonic()
+        thread = self.start()
+        self.say(Kind.TEXT, "x")
+        thread.join(PATIENCE)
+        self.assertEqual(ExitStatus.DONE, self.outcome)
+        self.assertTrue(0.95 <= time.monotonic() - start < 3)
+
+    def test_what_still_comes_in_time_is_shown(self) -> None:
+        self.type("x\n")
+        thread = self.start()
+        self.heard()
+        for _ in range(3):
+            threading.Timer(0.3, self.say, [Kind.TEXT, "late"]).run()
+        thread.join(PATIENCE)
+        self.assertEqual("late\n" * 3, self.out.getvalue())
+
+    def test_exit_is_text_and_empty_lines_are_lines(self) -> None:
+        self.type("exit\n\n x \nlast without a break")
+        thread = self.start()
+        heard = []
+        for _ in range(4):
+            heard.append(self.heard())
+            self.say(Kind.TEXT, "ok")
+        self.assertEqual(["TEXT exit", "TEXT", "TEXT  x ", "TEXT last without a break"], heard)
+        self.finish(thread)
+
+    def test_an_end_before_all_is_sent_is_a_lost_connection(self) -> None:
+        self.type("one\ntwo\nthree\n")
+        thread = self.start()
+        self.heard()
+        self.say(Kind.TEXT, "x")
+        self.heard()
+        self.assertIsInstance(self.finish(thread), ConnectionLost)
+
+    def test_a_line_that_is_no_text_is_told_when_its_turn_comes(self) -> None:
+        os.write(self.writer, b"good\nbad\xff\n")
+        os.close(self.writer)
+        thread = self.start()
+        self.assertEqual("TEXT good", self.heard())
+        self.say(Kind.TEXT, "x")
+        thread.join(PATIENCE)
+        self.assertIsInstance(self.outcome, UsageError)
+        self.assertIn("line 2 of standard input is not UTF-8", str(self.outcome))
+
+    def test_input_that_is_closed_is_at_its_end(self) -> None:
+        lines = Lines(9999)
+        lines.read()
+        self.assertTrue(lines.has_ended)
+        os.close(self.writer)
+
+    def test_a_long_line_is_one_line(self) -> None:
+        path = self.write("long", "x" * 3_000_000 + "\nshort\n")
+        descriptor = os.open(path, os.O_RDONLY)
+        lines = Lines(descriptor)
+        while not lines.has_ended:
+            lines.read()
+        os.close(descriptor)
+        os.close(self.writer)
+        self.assertEqual((3_000_000, "short", False), (len(lines.next()), lines.next(), lines.is_waiting))

@@ -1,0 +1,136 @@
+"""run.sh: from any folder, once, at once, and with clear words when it cannot."""
+
+import os
+import shutil
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from common import PROJECT_ROOT
+from tests.support import PATIENCE, PorterTestCase
+
+PREPARING = "preparing"
+
+
+class RunSh(PorterTestCase):
+    """In a small project of its own, so that a first call takes seconds and no network."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.project = self.folder / "a project"
+        (self.project / "server").mkdir(parents=True)
+        shutil.copy(PROJECT_ROOT / "run.sh", self.project)
+        (self.project / "requirements.lock").write_text("# nothing\n")
+        (self.project / "server" / "__init__.py").write_text("")
+        (self.project / "server" / "__main__.py").write_text("import sys\nprint('started', *sys.argv[1:])\n")
+
+    def environment(self, **more: str) -> dict[str, str]:
+        kept = {
+            key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PORTER", "COVERAGE"))
+        }
+        return {**kept, "PYTHON": sys.executable, **more}
+
+    def run_sh(self, *arguments: str, cwd: Path | None = None, **more: str) -> tuple[int, str, str]:
+        done = subprocess.run(
+            [str(self.project / "run.sh"), *arguments],
+            cwd=cwd or self.folder,
+            env=self.environment(**more),
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=5 * PATIENCE,
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    def fake(self, name: str, script: str) -> str:
+        path = self.write(f"bin/{name}", f"#!/bin/sh\n{script}\n")
+        path.chmod(path.stat().st_mode | stat.S_IXUSR)
+        return str(path)
+
+    def test_the_first_call_prepares_and_the_later_ones_are_silent_and_quick(self) -> None:
+        status, out, errors = self.run_sh("echo", "--port", "0")
+        self.assertEqual((0, "started echo --port 0\n"), (status, out), errors)
+        self.assertIn(PREPARING, errors)
+        start = time.monotonic()
+        self.assertEqual((0, "started\n", ""), self.run_sh())
+        self.assertLess(time.monotonic() - start, 1)
+        inode = (self.project / ".venv").stat().st_ino
+        # Another lock is installed into the same .venv, from which a server may be running.
+        (self.project / "requirements.lock").write_text("# nothing either\n")
+        self.assertIn(PREPARING, self.run_sh()[2])
+        self.assertEqual((0, "started\n", ""), self.run_sh())
+        self.assertEqual(inode, (self.project / ".venv").stat().st_ino)
+        # An installation that was broken off is made up for.
+        (self.project / ".venv" / "stamp").unlink()
+        (self.project / ".venv" / "bin" / "python").unlink()
+        self.assertIn(PREPARING, self.run_sh()[2])
+        self.assertEqual((0, "started\n", ""), self.run_sh())
+
+    def test_two_first_calls_at_once_both_start(self) -> None:
+        calls = [
+            subprocess.Popen(
+                [str(self.project / "run.sh"), str(number)],
+                env=self.environment(),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
+            for number in range(2)
+        ]
+        said = [call.communicate(timeout=5 * PATIENCE) for call in calls]
+        self.assertEqual(["started 0\n", "started 1\n"], [out for out, _ in said])
+        self.assertEqual(1, sum(PREPARING in errors for _, errors in said))
+
+    def test_the_caller_s_folder_and_links_do_not_matter(self) -> None:
+        for trap in ("server/__main__.py", "logging.py", "argparse.py", "venv.py", "ensurepip.py", "fcntl.py"):
+            self.write(f"elsewhere/{trap}", "raise SystemExit('the wrong file')\n")
+        link = self.folder / "link"
+        link.symlink_to(self.project / "run.sh")
+        done = subprocess.run(
+            [str(link)], cwd=self.folder / "elsewhere", env=self.environment(), capture_output=True, text=True
+        )
+        self.assertEqual((0, "started\n"), (done.returncode, done.stdout), done.stderr)
+
+    def test_an_old_python_is_refused_in_clear_words(self) -> None:
+        old = self.fake("python", 'case "$1" in --version) echo Python 3.9.2 ;; *) exit 1 ;; esac')
+        status, out, errors = self.run_sh(PYTHON=old)
+        self.assertEqual((69, ""), (status, out))
+        self.assertIn("Python 3.9.2 is too old; Porter needs Python 3.11 or newer", errors)
+
+    def test_a_python_without_venv_is_told_how_to_get_it(self) -> None:
+        bare = self.fake("python", f'case "$*" in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac')
+        path = str(Path(bare).parent)
+        for tool in ("bash", "dirname", "readlink", "cat"):
+            (Path(path) / tool).symlink_to(str(shutil.which(tool)))
+        status, out, errors = self.run_sh(PYTHON=bare, PATH=path)
+        self.assertEqual((69, ""), (status, out))
+        self.assertIn("apt-get install python3-venv", errors)
+
+    def test_no_python_at_all_is_told(self) -> None:
+        status, out, errors = self.run_sh(PYTHON="no-such-python")
+        self.assertEqual((69, ""), (status, out))
+        self.assertIn("no-such-python", errors)
+        self.assertIn("Python 3.11 or newer", errors)
+
+    def test_a_lock_that_cannot_be_installed_is_told(self) -> None:
+        (self.project / "requirements.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
+        status, out, errors = self.run_sh(PIP_NO_INDEX="1", UV_NO_INDEX="1")
+        self.assertEqual((69, ""), (status, out))
+        self.assertIn("could not be installed", errors)
+
+    def test_what_is_not_built_yet_says_so(self) -> None:
+        self.run_sh()
+        status, out, errors = self.run_sh("bench")
+        self.assertEqual((64, ""), (status, out))
+        self.assertIn("not built yet", errors)
+
+    def test_both_locks_name_each_file_by_its_hash_and_no_place_to_get_it(self) -> None:
+        for name in ("requirements.lock", "requirements-dev.lock"):
+            text = (PROJECT_ROOT / name).read_text()
+            packages = [line for line in text.splitlines() if line and line[0].isalnum()]
+            self.assertGreater(len(packages), 10)
+            self.assertTrue(all("==" in line for line in packages))
+            self.assertGreaterEqual(text.count("--hash=sha256:"), len(packages))
+            self.assertNotIn("://", text)
