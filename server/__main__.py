@@ -12,7 +12,7 @@ from common.errors import ConfigurationError, ExitStatus, PorterError
 from common.program import ArgumentParser, ask, has_terminal, port_number, run
 from server.configuration import Overrides, file_path, from_environment, load
 from server.service import Service
-from server.signals import Signals
+from server.signals import WOKEN, Signals
 
 LOG = logging.getLogger("porter.server")
 
@@ -112,9 +112,12 @@ def _stop(service: Service, signals: Signals) -> NoReturn:
         signals.wake()
 
     threading.Thread(target=drain, name="drain", daemon=True).start()
-    while signals.wait() == signal.SIGHUP:
+    while (number := signals.wait()) == signal.SIGHUP:
         pass
-    service.close()
+    if number == WOKEN:
+        service.close()
+    else:
+        service.abandon()
     # Threads that still work on something are not waited for, nor for the interpreter to wind up: a signal that
     # comes meanwhile would find nobody to hear it, and end the process with another status.
     logging.shutdown()

@@ -84,11 +84,15 @@ class Service:
             LOG.warning("%d connections cut, they took too long", cut)
 
     def close(self) -> None:
-        """Free what is left after the drain; connections that have not ended by then are counted in the log."""
+        """Free what is left after the drain; connections that have not ended even by being cut are left behind."""
         unfinished = self.connections
         self._server.server_close()
         self._close_store()
         LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
+
+    def abandon(self) -> None:
+        """Leave everything as it is, in the middle of a drain, for the process to end now."""
+        LOG.warning("server stopped at once, %d connections not finished", self.connections)
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
         """What new connections get, and how it is shown: `(auth, TLS SHA256:...)`."""

@@ -17,6 +17,9 @@ PREPARING = "preparing"
 class RunSh(PorterTestCase):
     """In a small project of its own, so that a first call takes seconds and no network."""
 
+    has_uv = True
+    """A uv that installs nothing, which is right for a lock that names nothing, and quicker than a real pip."""
+
     def setUp(self) -> None:
         super().setUp()
         self.project = self.folder / "a project"
@@ -27,9 +30,10 @@ class RunSh(PorterTestCase):
         (self.project / "server" / "__main__.py").write_text("import sys\nprint('started', *sys.argv[1:])\n")
 
     def environment(self, **more: str) -> dict[str, str]:
-        kept = {
-            key: value for key, value in os.environ.items() if not key.startswith(("PYTHON", "PORTER", "COVERAGE"))
-        }
+        ours = ("PYTHON", "PORTER", "COVERAGE")
+        kept = {key: value for key, value in os.environ.items() if not key.startswith(ours)}
+        if self.has_uv:
+            kept["PATH"] = f"{Path(self.fake('uv', 'exit 0')).parent}:{kept['PATH']}"
         return {**kept, "PYTHON": sys.executable, **more}
 
     def run_sh(self, *arguments: str, cwd: Path | None = None, **more: str) -> tuple[int, str, str]:
@@ -50,6 +54,7 @@ class RunSh(PorterTestCase):
         return str(path)
 
     def test_the_first_call_prepares_and_the_later_ones_are_silent_and_quick(self) -> None:
+        self.has_uv = False
         status, out, errors = self.run_sh("echo", "--port", "0")
         self.assertEqual((0, "started echo --port 0\n"), (status, out), errors)
         self.assertIn(PREPARING, errors)
@@ -62,6 +67,7 @@ class RunSh(PorterTestCase):
         self.assertIn(PREPARING, self.run_sh()[2])
         self.assertEqual((0, "started\n", ""), self.run_sh())
         self.assertEqual(inode, (self.project / ".venv").stat().st_ino)
+        self.has_uv = True
         # An installation that was broken off is made up for.
         (self.project / ".venv" / "stamp").unlink()
         (self.project / ".venv" / "bin" / "python").unlink()
@@ -100,6 +106,7 @@ class RunSh(PorterTestCase):
         self.assertIn("Python 3.9.2 is too old; Porter needs Python 3.11 or newer", errors)
 
     def test_a_python_without_venv_is_told_how_to_get_it(self) -> None:
+        self.has_uv = False
         bare = self.fake("python", f'case "$*" in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac')
         path = str(Path(bare).parent)
         for tool in ("bash", "dirname", "readlink", "cat"):
@@ -116,7 +123,9 @@ class RunSh(PorterTestCase):
 
     def test_a_lock_that_cannot_be_installed_is_told(self) -> None:
         (self.project / "requirements.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
-        status, out, errors = self.run_sh(PIP_NO_INDEX="1", UV_NO_INDEX="1")
+        self.has_uv = False
+        self.fake("uv", "exit 1")
+        status, out, errors = self.run_sh(PATH=f"{self.folder}/bin:{os.environ['PATH']}")
         self.assertEqual((69, ""), (status, out))
         self.assertIn("could not be installed", errors)
 

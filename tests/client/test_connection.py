@@ -74,7 +74,7 @@ class Connect(PorterTestCase):
                 thread = threading.Thread(target=close)
                 thread.start()
                 # wrap_socket, for a peer that has reset, leaves its socket to the garbage collector.
-                with warnings.catch_warnings(action="ignore"), self.assertRaises(ConnectionEnded):
+                with warnings.catch_warnings(action="ignore"), self.assertRaises((ConnectionEnded, Unavailable)):
                     self.connect(listener.getsockname()[1])
                 thread.join(PATIENCE)
 

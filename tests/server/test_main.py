@@ -149,7 +149,7 @@ class Signals(PorterTestCase):
         server.wait_for_log("stopping")
         server.signal(signal.SIGTERM)
         self.assertEqual((0, "", ""), server.wait())
-        self.assertIn("server stopped, 1 connections not finished", server.log())
+        self.assertIn("server stopped at once, 1 connections not finished", server.log())
 
     def test_signals_at_any_moment_of_the_end_change_nothing(self) -> None:
         for pause in (0, 0.01, 0.03, 0.06):
