@@ -5,6 +5,8 @@ set -eu
 
 root=$(cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}" 2>/dev/null || echo "${BASH_SOURCE[0]}")")" && pwd)
 venv="$root/.venv"
+lock="$root/requirements.lock"
+print_version='import sys; print(sys.version)'
 
 fail() {
     echo "run.sh: $1" >&2
@@ -13,7 +15,7 @@ fail() {
 
 # What .venv is made of: the Python in it, and a lock. It changes if either does.
 identity() {
-    "$venv/bin/python" -ISc 'import sys; print(sys.version)' 2>/dev/null || echo none
+    "$venv/bin/python" -ISc "$print_version" 2>/dev/null || echo none
     cat "$1"
 }
 
@@ -22,8 +24,6 @@ is_prepared() { # lock, stamp
 }
 
 make_venv() {
-    local python=${PYTHON:-python3}
-    command -v "$python" >/dev/null || fail "there is no $python; Porter needs Python 3.11 or newer"
     "$python" -Ic 'import sys; sys.exit(sys.version_info < (3, 11))' ||
         fail "$("$python" --version 2>&1) is too old; Porter needs Python 3.11 or newer (PYTHON=... chooses one)"
     if command -v uv >/dev/null; then
@@ -43,41 +43,49 @@ install() { # lock
     fi >&2 || fail "the dependencies could not be installed; is there a network?"
 }
 
+# -I and -P throughout: no file of the folder where the caller stands is taken for one of Python's, or of ours.
+
 prepare() { # lock, stamp
     is_prepared "$1" "$2" && return
+    python=${PYTHON:-python3}
+    command -v "$python" >/dev/null || fail "there is no $python; Porter needs Python 3.11 or newer"
     trap 'exit 130' INT
     (
         # One at a time: a second first start waits here, and then finds everything done.
         exec 9>"$root/.venv.lock"
-        "${PYTHON:-python3}" -Ic 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null ||
-            command -v "${PYTHON:-python3}" >/dev/null || fail "there is no ${PYTHON:-python3}; Porter needs Python 3.11 or newer"
+        "$python" -Ic 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null || true
         is_prepared "$1" "$2" && exit
         echo "run.sh: preparing $venv, once" >&2
         # A working .venv of the same Python is added to, since a server may be running from it.
-        version=$("$venv/bin/python" -ISc 'import sys; print(sys.version)' 2>/dev/null || true)
+        version=$("$venv/bin/python" -ISc "$print_version" 2>/dev/null || true)
         [ -n "$version" ] && [ "$version" = "$(cat "$venv/made-by" 2>/dev/null)" ] || make_venv
         install "$1"
-        "$venv/bin/python" -ISc 'import sys; print(sys.version)' >"$venv/made-by"
+        "$venv/bin/python" -ISc "$print_version" >"$venv/made-by"
         identity "$1" >"$2"
+        identity "$lock" >"$venv/stamp" # the other lock holds all of this one
     ) || exit
     trap - INT
 }
 
-start() { # module, arguments: -P, so that no folder called server where the caller stands is taken for ours
+start() { # module, arguments
     export PYTHONPATH="$root"
     exec "$venv/bin/python" -P -m "$@"
 }
 
 case ${1-} in
 test | lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
-*) prepare "$root/requirements.lock" "$venv/stamp" ;;
+*) prepare "$lock" "$venv/stamp" ;;
 esac
 
 case ${1-} in
-client | check | users)
-    module=$1
+client)
     shift
-    if [ "$module" = client ]; then start client "$@"; else start "server.$module" "$@"; fi
+    start client "$@"
+    ;;
+check | users)
+    command=$1
+    shift
+    start "server.$command" "$@"
     ;;
 bench)
     echo "run.sh: bench is not built yet" >&2
@@ -86,28 +94,8 @@ bench)
 test)
     shift
     cd "$root"
-    [ $# -gt 0 ] && set -- unittest "$@" || set -- tests
+    if [ $# -gt 0 ]; then set -- unittest "$@"; else set -- tests; fi
     if [ -n "${PORTER_COVERAGE-}" ]; then start coverage run -m "$@"; else start "$@"; fi
-    ;;
-lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
-*) prepare "$root/requirements.lock" "$venv/stamp" ;;
-esac
-
-case ${1-} in
-client | check | users)
-    module=$1
-    shift
-    if [ "$module" = client ]; then start client "$@"; else start "server.$module" "$@"; fi
-    ;;
-bench)
-    echo "run.sh: bench is not built yet" >&2
-    exit 64
-    ;;
-test)
-    shift
-    cd "$root"
-    [ $# -gt 0 ] || set -- discover --start-directory tests --top-level-directory .
-    if [ -n "${PORTER_COVERAGE-}" ]; then start coverage run -m unittest "$@"; else start unittest "$@"; fi
     ;;
 lint)
     cd "$root"

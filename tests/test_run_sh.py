@@ -1,6 +1,7 @@
 """run.sh: from any folder, once, at once, and with clear words when it cannot."""
 
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -134,6 +135,12 @@ class RunSh(PorterTestCase):
         status, out, errors = self.run_sh("bench")
         self.assertEqual((64, ""), (status, out))
         self.assertIn("not built yet", errors)
+
+    def test_what_the_tests_need_holds_all_that_the_programs_need(self) -> None:
+        def pins(name: str) -> set[str]:
+            return set(re.findall(r"^\S+==\S+", (PROJECT_ROOT / name).read_text(), re.MULTILINE))
+
+        self.assertLessEqual(pins("requirements.lock"), pins("requirements-dev.lock"))
 
     def test_both_locks_name_each_file_by_its_hash_and_no_place_to_get_it(self) -> None:
         for name in ("requirements.lock", "requirements-dev.lock"):

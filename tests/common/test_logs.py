@@ -6,6 +6,8 @@ import logging
 import re
 import resource
 import stat
+import subprocess
+import sys
 
 import yaml
 
@@ -83,6 +85,34 @@ class Logs(PorterTestCase):
         self.assertEqual(1, errors.getvalue().count("\n"), errors.getvalue())
         self.assertIn("cannot write", errors.getvalue())
         self.assertIn("5 log records were lost", self.lines()[-1])
+
+    def test_when_the_rotation_fails_the_file_grows_and_nothing_is_lost(self) -> None:
+        handler = self.handler(maxBytes=200, backupCount=1)
+        (self.folder / "new" / "a.log.1" / "in the way").mkdir(parents=True)
+        errors = io.StringIO()
+        with contextlib.redirect_stderr(errors):
+            for number in range(20):
+                self.emit(handler, f"line {number}")
+        self.assertEqual(20, len(self.lines()))
+        self.assertEqual(1, errors.getvalue().count("cannot rotate"), errors.getvalue())
+
+    def test_processes_that_share_a_file_rotate_it_once_and_lose_nothing(self) -> None:
+        path = self.folder / "shared.log"
+        code = (
+            "import sys, logging\nfrom common.logs import *\n"
+            f"h = RotatingFileHandler({str(path)!r}, maxBytes=5000, backupCount=500)\n"
+            "h.setFormatter(Formatter())\n"
+            "for n in range(500): h.handle(logging.LogRecord('x', 20, '', 0, sys.argv[1], (), None))\n"
+        )
+        writers = [
+            subprocess.Popen([sys.executable, "-c", code, name], cwd=PROJECT_ROOT, stderr=subprocess.PIPE, text=True)
+            for name in ("one", "two", "three")
+        ]
+        self.assertEqual([""] * 3, [writer.communicate()[1] for writer in writers])
+        lines = "".join(part.read_text() for part in self.folder.glob("shared.log*")).splitlines()
+        self.assertEqual(
+            [500] * 3, [sum(line.endswith(f" {name}") for line in lines) for name in ("one", "two", "three")]
+        )
 
     def test_the_project_s_own_configuration_is_valid_and_rotates(self) -> None:
         for handler in yaml.safe_load((PROJECT_ROOT / "conf" / "logging.yaml").read_text())["handlers"].values():

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import threading
 from typing import Any
+from unittest import mock
 
 import pexpect
 
@@ -16,6 +17,8 @@ from common.errors import ConnectionLost
 from common.framing import encode
 from common.kinds import Kind
 from common.tls import fingerprint
+from server import __main__ as main
+from server.configuration import Overrides
 from tests.support import PATIENCE, PorterTestCase, connect, environment, run_program, wait_until
 
 
@@ -213,6 +216,12 @@ class Signals(PorterTestCase):
         wait_until(lambda: server.log().count("not reloaded") == 3, "the third refusal")
         server.talk().expect(Kind.ASK)
         self.assertEqual(0, server.stop()[0])
+
+    def test_whatever_goes_wrong_in_a_reload_is_told_the_log_and_harms_nobody(self) -> None:
+        failing = mock.patch.object(main, "load", side_effect=RuntimeError("surprise"))
+        with failing, self.assertLogs("porter.server", "ERROR") as logged:
+            main._reload(mock.Mock(), self.folder / "x.yaml", Overrides())
+        self.assertIn("RuntimeError: surprise", logged.output[0])
 
     def test_a_mode_given_at_the_start_outlives_hup_and_the_log_says_so(self) -> None:
         server = self.start_process("echo", mode="auth")
