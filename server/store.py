@@ -39,11 +39,11 @@ _POSTGRESQL = {
 }
 _WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
 
-_TABLES = sqlalchemy.MetaData()
+TABLES = sqlalchemy.MetaData()
 
 addresses = Table(
     "addresses",  # identify: who calls from where
-    _TABLES,
+    TABLES,
     Column("address", Text, primary_key=True),
     Column("name", Text, nullable=False),
     Column("source", Text, nullable=False, index=True),
@@ -51,7 +51,7 @@ addresses = Table(
 )
 accounts = Table(
     "accounts",
-    _TABLES,
+    TABLES,
     Column("id", Integer, primary_key=True),
     Column("name", Text, nullable=False),  # as first typed
     Column("canonical", Text, nullable=False, unique=True),
@@ -63,13 +63,13 @@ accounts = Table(
 )
 skeletons = Table(
     "skeletons",  # what account names look like: unique, so that no two look alike
-    _TABLES,
+    TABLES,
     Column("skeleton", Text, primary_key=True),
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 logins = Table(
     "logins",  # where the owner of an account has logged in, and when last
-    _TABLES,
+    TABLES,
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("address", Text, primary_key=True),
     Column("last", Double, nullable=False),
@@ -77,7 +77,7 @@ logins = Table(
 )
 sessions = Table(
     "sessions",  # a session outlives its tokens: a renewal replaces the hash
-    _TABLES,
+    TABLES,
     Column("id", Integer, primary_key=True),
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
@@ -89,7 +89,7 @@ sessions = Table(
 )
 failures = Table(
     "failures",  # consecutive wrong passwords; address is empty for the counter of all unfamiliar addresses
-    _TABLES,
+    TABLES,
     Column("canonical", Text, primary_key=True),
     Column("address", Text, primary_key=True),
     Column("guesses", Integer, nullable=False),
@@ -129,7 +129,7 @@ class Store:
             self.insert = postgresql.insert
             self._engine = _postgresql_engine(parsed)
         with self.writing() as transaction:
-            _TABLES.create_all(transaction)
+            TABLES.create_all(transaction)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:

@@ -1,4 +1,4 @@
-"""`./run.sh test` without arguments: all test modules, several at a time, each in a process of its own.
+"""`./run.sh test` without arguments: all test modules, in groups, several groups at a time, each a process.
 
 Most of a test's time is spent waiting for processes and deadlines, so four at once finish in a third of the time.
 """
@@ -16,8 +16,12 @@ AT_ONCE = 4
 _HERE = Path(__file__).resolve().parent
 
 
+# Whoever runs programs waits most, and gets a process of its own; the others share one with their folder.
+_ALONE = {"test_main", "test_main_and_trust", "test_terminal", "test_users", "test_run_sh", "test_server"}
+
+
 class Result(NamedTuple):
-    module: str
+    group: str
     seconds: float
     passed: int
     failed: int
@@ -25,12 +29,26 @@ class Result(NamedTuple):
     output: str
 
 
-def run(path: Path) -> Result:
-    module = ".".join(path.relative_to(_HERE.parent).with_suffix("").parts)
+def groups() -> dict[str, list[str]]:
+    """The modules of each group; those that need PostgreSQL are one, so that it is set up once."""
+    found: dict[str, list[str]] = {}
+    for path in sorted(_HERE.rglob("test_*.py")):
+        module = ".".join(path.relative_to(_HERE.parent).with_suffix("").parts)
+        if path.stem in _ALONE:
+            group = module
+        elif "store_case import Postgres" in path.read_text():
+            group = "tests on both databases"
+        else:
+            group = module.rpartition(".")[0]
+        found.setdefault(group, []).append(module)
+    return found
+
+
+def run(group: str, modules: list[str]) -> Result:
     start = time.monotonic()
     # -b would hide what a server prints; the warnings left out are passlib's own, which only its authors can mend.
     done = subprocess.run(
-        [sys.executable, *_WARNINGS, "-m", "unittest", "--verbose", module],
+        [sys.executable, *_WARNINGS, "-m", "unittest", "--verbose", *modules],
         cwd=_HERE.parent,
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
@@ -45,7 +63,7 @@ def run(path: Path) -> Result:
         failed = 1  # it did not come to its end
     skipped = re.findall(r"^.* \.\.\. skipped .*$", done.stdout, re.MULTILINE)
     passed = max(int(ran[1]) - failed - counts.get("skipped", 0), 0) if ran else 0
-    return Result(module, time.monotonic() - start, passed, failed, skipped, done.stdout)
+    return Result(group, time.monotonic() - start, passed, failed, skipped, done.stdout)
 
 
 _WARNINGS = [
@@ -57,14 +75,14 @@ _WARNINGS = [
 
 def main() -> int:
     start = time.monotonic()
-    # The longest files first, since they tend to take longest.
-    paths = sorted(_HERE.rglob("test_*.py"), key=lambda path: -path.stat().st_size)
+    # Those that are alone first: they take longest.
+    todo = sorted(groups().items(), key=lambda item: len(item[1]))
     passed = failed = skipped = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for result in pool.map(run, paths):
+        for result in pool.map(run, *zip(*todo, strict=True)):
             passed, failed, skipped = passed + result.passed, failed + result.failed, skipped + len(result.skipped)
             state = "FAILED" if result.failed else "ok"
-            print(f"{state:6} {result.passed:4} tests {result.seconds:6.1f} s  {result.module}", flush=True)
+            print(f"{state:6} {result.passed:4} tests {result.seconds:6.1f} s  {result.group}", flush=True)
             for line in result.skipped:
                 print(f"       {line}")
             if result.failed:

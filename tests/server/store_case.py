@@ -8,11 +8,8 @@ import tempfile
 import unittest
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
 
-import psycopg
-
-from server.store import Store
+from server.store import TABLES, Store
 from tests.support import PorterTestCase
 
 
@@ -23,8 +20,12 @@ class StoreTestCase(PorterTestCase):
         super().setUp()
         self.store = Store(self.store_url())
         self.addCleanup(self.store.close)
+        self.empty_store()
         self.now = 1_800_000_000.0
         self.store.now = lambda transaction: self.now  # type: ignore[method-assign]
+
+    def empty_store(self) -> None:
+        """Nothing to do: each test has a folder of its own."""
 
     def store_url(self) -> str:
         return f"sqlite:///{self.folder}/data/porter.db"
@@ -33,15 +34,15 @@ class StoreTestCase(PorterTestCase):
 class Postgres:
     """Mixed into a StoreTestCase: the same tests on a PostgreSQL of the tests' own, on a Unix socket."""
 
-    _database: ClassVar[int] = 0
+    store: Store
 
     def store_url(self) -> str:
-        folder = _cluster()
-        Postgres._database += 1
-        name = f"porter{Postgres._database}"
-        with psycopg.connect(host=folder, user="porter", dbname="postgres", autocommit=True) as connection:
-            connection.execute(f"CREATE DATABASE {name}".encode())
-        return f"postgresql+psycopg://porter@/{name}?host={folder}"
+        return f"postgresql+psycopg://porter@/postgres?host={_cluster()}"
+
+    def empty_store(self) -> None:
+        names = ", ".join(table.name for table in TABLES.sorted_tables)
+        with self.store.writing() as transaction:
+            transaction.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
 
 
 def _programs() -> Path | None:
