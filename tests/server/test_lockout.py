@@ -57,7 +57,7 @@ class Behaviour:
         for _ in range(4):
             self.allows(ALICE)
         self.lockout.take_back(ALICE)
-        self.assertEqual([True, False], [self.allows(ALICE) for _ in range(2)])
+        self.assertEqual(Guess(True, 30), self.lockout.count(ALICE))
 
     def test_an_address_and_a_name_have_counters_of_their_own(self: Any) -> None:
         for _ in range(4):
@@ -99,8 +99,9 @@ class OnSqlite(Behaviour, StoreTestCase):
         count, locked_until = 0, 0.0
         for outcome, pause in guesses:
             self.now += pause
-            allowed = self.allows(ALICE)
-            self.assertEqual(locked_until <= self.now, allowed)
+            guess = self.lockout.count(ALICE)
+            allowed = locked_until <= self.now
+            self.assertEqual(allowed, guess.is_allowed)
             if not allowed:
                 continue
             if outcome == "right":
@@ -111,7 +112,9 @@ class OnSqlite(Behaviour, StoreTestCase):
                 locked_until = 0.0
             else:
                 count += 1
-                locked_until = self.now + min(30 * 2 ** (count - 4), 100) if count > 3 else 0.0
+                delay = min(30 * 2 ** (count - 4), 100) if count > 3 else 0
+                self.assertEqual(delay, guess.locked_for)
+                locked_until = self.now + delay
 
 
 @needs_postgres

@@ -107,13 +107,22 @@ class Behaviour:
         self.assertIsNone(self.logins.resume(self.first.token, HOME))
 
     def test_an_account_that_changes_while_its_password_is_looked_at_lets_nobody_in(self: Any) -> None:
-        def change_meanwhile(*_: object) -> tuple[bool, None]:
-            with self.store.writing() as transaction:
-                self.logins.accounts.set_password(transaction, self.first.account_id, "other")
-            return True, None
+        accounts, account_id = self.logins.accounts, self.first.account_id
+        for change in (
+            lambda transaction: accounts.set_disabled(transaction, account_id, True),
+            lambda transaction: accounts.set_password(transaction, account_id, "other"),
+            lambda transaction: accounts.remove(transaction, account_id),
+        ):
 
-        with mock.patch.object(self.logins.passwords, "verify", change_meanwhile):
-            self.assertFalse(self.try_password("correct horse"))
+            def change_meanwhile(*_: object, change: Any = change) -> tuple[bool, None]:
+                with self.store.writing() as transaction:
+                    change(transaction)
+                return True, None
+
+            with mock.patch.object(self.logins.passwords, "verify", change_meanwhile):
+                self.assertFalse(self.try_password("correct horse"))
+            with self.store.writing() as transaction:
+                accounts.set_disabled(transaction, account_id, False)
 
     def test_a_dearer_hash_is_stored_at_the_next_login(self: Any) -> None:
         self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
