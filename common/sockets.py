@@ -82,6 +82,7 @@ class MessageMixin(_Socket):
     _message_deadline: Deadline | None = None
     _heard_stop = False
     _is_mute = False
+    _gathered = 0
     has_ended = False
     opened_at: float
     _decoder: Decoder
@@ -110,8 +111,10 @@ class MessageMixin(_Socket):
         In that case the answers of a burst leave together, before the next wait at the latest: five times the
         messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
         """
-        self._outgoing.append(encode(text))
-        if not self._decoder.has_body() or sum(map(len, self._outgoing)) > _GATHER_LIMIT:
+        frame = encode(text)
+        self._outgoing.append(frame)
+        self._gathered += len(frame)
+        if not self._decoder.has_body() or self._gathered > _GATHER_LIMIT:
             self.flush()
 
     def receive_message(self) -> str | None:
@@ -150,7 +153,7 @@ class MessageMixin(_Socket):
         """Send what `send_message` has gathered."""
         if not self._outgoing:
             return
-        frames, self._outgoing = self._outgoing, []
+        frames, self._outgoing, self._gathered = self._outgoing, [], 0
         self._send_all(b"".join(frames))
         if self.journal is not None:
             for frame in frames:

@@ -178,10 +178,16 @@ def _check_tls(
             problems.append(document.problem(("tls", missing[0]), text))
         return
     choice = choices.get(settings.mode)
-    takes_passwords = choice is not None and choice.handler_class.takes_passwords
-    if takes_passwords and not tls.allow_plain_login and not _is_local_name(settings.host):
-        text = f"passwords would cross the network in clear on {settings.host}; see tls.allow_plain_login"
-        problems.append(document.problem(("tls", "enabled"), text))
+    if choice is not None and (wrong := exposes_passwords(settings, choice, settings.host)):
+        problems.append(document.problem(("tls", "enabled"), wrong))
+
+
+def exposes_passwords(settings: Settings, choice: Choice, host: str) -> str | None:
+    """What is wrong with listening on `host`, if others could reach it and passwords would come in clear."""
+    tls = settings.tls
+    if tls.enabled or tls.allow_plain_login or not choice.handler_class.takes_passwords or _is_local_name(host):
+        return None
+    return f"passwords would cross the network in clear on {host}; see tls.allow_plain_login"
 
 
 def _is_local_name(host: str) -> bool:

@@ -92,6 +92,9 @@ class Logins:
         password_hash = self.passwords.hash(new)  # first: if there is no place for it, no guess was made
         self._checked(account, counter, present)
         with self.store.writing() as transaction:
+            current = self.accounts.get(transaction, account.id)
+            if current is None or current.disabled or current.password_version != account.password_version:
+                raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)

@@ -146,8 +146,9 @@ class Server(socketserver.ThreadingTCPServer):
         limits = plan.limits
         log = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
         log.info("client connected")
-        request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        with contextlib.suppress(OSError):  # on a connection that is gone already, as the first read will tell
+            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         request.timeouts = Timeouts(limits.idle_timeout, limits.message_timeout, limits.send_timeout)
         request.max_message = limits.max_message
         request.stop = self._stop
@@ -179,9 +180,6 @@ class Server(socketserver.ThreadingTCPServer):
             case StoreUnavailable():
                 LOG.error("%s", error, extra=peer)
                 farewell = "temporarily unavailable, try again later"
-            case OSError():  # from setsockopt, on a connection that is gone already
-                LOG.info("connection lost: %s", error.strerror, extra=peer)
-                return
             case _:
                 LOG.exception("a handler failed", extra=peer)
                 farewell = "internal error"

@@ -12,7 +12,7 @@ from common import PROJECT_ROOT, VERSION, logs
 from common.errors import ConfigurationError, PorterError, Unavailable
 from server import certificate
 from server.addresses import show_endpoint
-from server.configuration import Configuration
+from server.configuration import Configuration, exposes_passwords
 from server.descriptors import make_room_for
 from server.handler import Mode, Resources
 from server.server import Plan, Server
@@ -58,6 +58,10 @@ class Service:
 
         Raises what starting raises, and changes nothing then.
         """
+        choice = configuration.choices[configuration.settings.mode]
+        # The file may name another host, but until a restart this is the one that is listened on.
+        if wrong := exposes_passwords(configuration.settings, choice, str(self._server.server_address[0])):
+            raise Unavailable(wrong)
         plan, shown = self._plan(configuration)
         try:
             self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)

@@ -60,6 +60,8 @@ accounts = Table(
     Column("disabled", Boolean, nullable=False, default=False),
     Column("source", Text, nullable=False, index=True),
     Column("created", Double, nullable=False),
+    # SQLite would give the number of a removed account to the next one, which an open connection may still bear.
+    sqlite_autoincrement=True,
 )
 skeletons = Table(
     "skeletons",  # what account names look like: unique, so that no two look alike
@@ -86,6 +88,7 @@ sessions = Table(
     Column("previous_until", Double),
     Column("created", Double, nullable=False),
     Column("last_used", Double, nullable=False),
+    sqlite_autoincrement=True,
 )
 failures = Table(
     "failures",  # consecutive wrong passwords; address is empty for the counter of all unfamiliar addresses

@@ -18,8 +18,8 @@ _HELP = """\
 /help        this list
 /whoami      the name you are logged in with
 /password    change your password; ends your other sessions
-/logout      end this session, here and on every connection of it
-/logout-all  end all your sessions
+/logout      end this session, with its token
+/logout-all  end all your sessions, with their tokens
 Any other line is echoed."""
 
 

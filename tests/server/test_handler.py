@@ -42,6 +42,11 @@ class Broken(Handler):
         raise ZeroDivisionError("a secret detail")
 
 
+class Missing(Handler):
+    def converse(self) -> None:
+        open("/no/such/file").close()
+
+
 class Unwritten(Handler):
     pass
 
@@ -97,6 +102,11 @@ class Handlers(PorterTestCase):
             server.log.wait_for("ERROR 127.0.0.1")
         log = (self.folder / "server.log").read_text()
         self.assertIn("ZeroDivisionError: a secret detail", log)
+
+    def test_a_missing_file_is_our_fault_and_no_lost_connection(self) -> None:
+        with self.serve("Missing") as server:
+            server.talk().expect(Kind.ERROR, "internal error")
+            server.log.wait_for("ERROR 127.0.0.1")
 
     def test_a_handler_without_converse_says_what_is_missing(self) -> None:
         with self.serve("Unwritten") as server:

@@ -166,6 +166,22 @@ class Behaviour:
             self.logins.lockout.forget(transaction, "alice")
         self.assertEqual("alice is disabled", reason(ALICE))
 
+    def test_who_comes_after_a_removed_account_is_not_taken_for_it(self: Any) -> None:
+        with self.store.writing() as transaction:
+            self.logins.accounts.remove(transaction, self.first.account_id)
+        bob = self.logins.register(account_name("bob"), "correct horse", HOME)
+        self.logins.log_out(self.first)
+        self.logins.log_out_everywhere(self.first)
+        with self.assertRaises(Refusal):
+            self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertIsNotNone(self.logins.resume(bob.token, HOME))
+
+    def test_an_ended_session_leaves_its_number_to_nobody(self: Any) -> None:
+        self.logins.log_out(self.first)
+        bob = self.logins.register(account_name("bob"), "correct horse", HOME)
+        self.logins.log_out(self.first)
+        self.assertIsNotNone(self.logins.resume(bob.token, HOME))
+
     def test_a_lock_on_a_name_nobody_had_is_not_inherited(self: Any) -> None:
         bob = account_name("bob")
         for _ in range(4):

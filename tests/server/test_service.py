@@ -144,6 +144,12 @@ class Reload(PorterTestCase):
                     server.service.reload(plain if round_ % 2 else secure)
                     self.assertNotIn(b"GET-TOKEN", client.recv(1000))
 
+    def test_a_reload_does_not_open_passwords_to_the_network_by_naming_another_host(self) -> None:
+        with self.server("auth", host="0.0.0.0") as server:
+            plain = self.configuration(mode="auth", host="127.0.0.1", tls={"enabled": False})
+            with self.assertRaisesRegex(Unavailable, r"in clear on 0\.0\.0\.0"):
+                server.service.reload(plain)
+
     def test_what_takes_a_restart_is_said(self) -> None:
         with self.server("echo") as server:
             server.service.reload(self.configuration(port=1234, store="sqlite:////tmp/other.db"))
