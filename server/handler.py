@@ -136,10 +136,8 @@ class Handler(socketserver.BaseRequestHandler):
         request.overall = Deadline(
             limits.login_timeout, lambda: DeadlineExceeded(_too_slow(limits)), request.opened_at
         )
-        full_size, request.max_message = (
-            request.max_message,
-            min(request.max_message, limits.max_message_before_login),
-        )
+        full_size = request.max_message
+        request.max_message = min(full_size, limits.max_message_before_login)
         yield  # an error ends the connection, so there is nothing to put back
         request.overall = None
         request.max_message = full_size

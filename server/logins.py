@@ -59,9 +59,7 @@ class Logins:
             counter = None if name is None else self._counter(transaction, name, account, address)
         account, better_hash = self._checked(account, counter, password)
         with self.store.writing() as transaction:
-            current = self.accounts.get(transaction, account.id)
-            if current is None or current.disabled or current.password_version != account.password_version:
-                raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
+            self._refuse_changed(transaction, account)
             if better_hash is not None:
                 self.accounts.set_better_hash(transaction, account.id, better_hash)
             if counter is not None:
@@ -92,9 +90,7 @@ class Logins:
         password_hash = self.passwords.hash(new)  # first: if there is no place for it, no guess was made
         self._checked(account, counter, present)
         with self.store.writing() as transaction:
-            current = self.accounts.get(transaction, account.id)
-            if current is None or current.disabled or current.password_version != account.password_version:
-                raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
+            self._refuse_changed(transaction, account)
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)
@@ -145,6 +141,12 @@ class Logins:
         if account is None or account.disabled or not right:
             raise Refusal(WRONG, _reason(account, counter, guess))
         return account, better_hash
+
+    def _refuse_changed(self, transaction: Connection, account: Account) -> None:
+        """Raise Refusal if the account is not what it was when its password was looked at: hashing takes a while."""
+        current = self.accounts.get(transaction, account.id)
+        if current is None or current.disabled or current.password_version != account.password_version:
+            raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
 
     def _enter(self, transaction: Connection, account: Account, address: str) -> Login:
         session_id, token = self.sessions.open(transaction, account.id)
