@@ -228,6 +228,16 @@ class Behaviour:
             self.assertRaises(Refusal, self.logins.change_password, self.first, present, new, HOME)
         self.assertTrue(self.try_password("correct horse"))
 
+    def test_a_password_that_changes_while_it_is_looked_at_is_not_changed_over_it(self: Any) -> None:
+        def change_meanwhile(*_: object) -> tuple[bool, None]:
+            with self.store.writing() as transaction:
+                self.logins.accounts.set_password(transaction, self.first.account_id, "another's")
+            return True, None
+
+        with mock.patch.object(self.logins.passwords, "verify", change_meanwhile), self.assertRaises(Refusal):
+            self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertEqual("another's", self.account().password_hash)
+
     def test_an_account_that_is_no_more_cannot_change_its_password(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.remove(transaction, self.first.account_id)
