@@ -11,8 +11,8 @@ from client.tokens import WITHOUT_TLS
 from client.trust import Policy, Server, Trust
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
 from common.journal import Journal
-from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
-from common.tls import client_context, fingerprint
+from common.sockets import MessageMixin, MessageSocket, Timeouts
+from common.tls import SecureMessageSocket, client_context, fingerprint
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0

@@ -21,6 +21,7 @@
         ├── PeerClosed             the peer closed between two messages
         ├── ConnectionLost         the peer vanished: a reset, an end inside a message, or it does not read
         ├── DeadlineExceeded       the peer was silent, or its login unfinished, for too long
+        ├── SessionEnded           somebody logged out, or was logged out, elsewhere
         └── Stopping               the server is being stopped
 
 The text of a ProtocolError or of a DeadlineExceeded is meant for the peer as well as for the log.
@@ -155,6 +156,10 @@ class ConnectionLost(ConnectionEnded):
 
 
 class DeadlineExceeded(ConnectionEnded):
+    pass
+
+
+class SessionEnded(ConnectionEnded):
     pass
 
 

@@ -1,4 +1,4 @@
-"""Sockets that send and receive text messages: a plain one and one with TLS, on one mixin.
+"""Sockets that send and receive text messages: what the plain one and the one with TLS (tls.py) share, and the plain.
 
 A message is a str here and a frame on the wire (framing.py). The sockets know deadlines, a size limit and a flag
 that stops them; they know nothing of kinds, handlers, or which side they are on.
@@ -21,7 +21,6 @@ from common.deadline import Deadline
 from common.errors import (
     ConnectionLost,
     DeadlineExceeded,
-    HandshakeFailed,
     MessageStalled,
     PorterError,
     Stopping,
@@ -79,6 +78,7 @@ class MessageMixin(_Socket):
     journal: Journal | None = None
     plan: Any = None
 
+    _interruption: PorterError | None = None
     _message_deadline: Deadline | None = None
     _heard_stop = False
     _is_mute = False
@@ -123,8 +123,11 @@ class MessageMixin(_Socket):
         Raises a ProtocolError for a breach, DeadlineExceeded when nothing comes, Stopping when the stop flag is
         set and all that had come is received, ConnectionLost otherwise.
         """
+        self._heed_interruption()
         while (body := self._decoder.next_body()) is None:
-            if not self._receive_more():
+            has_more = self._receive_more()
+            self._heed_interruption()
+            if not has_more:
                 return None
         self._message_deadline = None
         if self.journal is not None:
@@ -148,6 +151,17 @@ class MessageMixin(_Socket):
             yield decode(body)
         if not data:
             self._end()
+
+    def interrupt(self, error: PorterError) -> None:
+        """Have the present or the next `receive_message` raise `error`; the one method for another thread to call.
+
+        It must not be called once the socket may be closed.
+        """
+        self._interruption = error
+        # This wakes poll(), below TLS: whoever is woken finds the error and does not read, so that the channel
+        # stays intact for a farewell.
+        with contextlib.suppress(OSError):
+            socket.socket.shutdown(self, socket.SHUT_RD)
 
     def flush(self) -> None:
         """Send what `send_message` has gathered."""
@@ -204,6 +218,10 @@ class MessageMixin(_Socket):
         self._end()
         return False
 
+    def _heed_interruption(self) -> None:
+        if self._interruption is not None:
+            raise self._interruption
+
     def _end(self) -> None:
         self.has_ended = True
         if self._decoder.mid_message:
@@ -253,6 +271,8 @@ class MessageMixin(_Socket):
             poller.register(stop, select.POLLIN)
         remaining = deadline.remaining()
         ready = poller.poll(None if remaining is None else min(math.ceil(remaining * 1000), _LONGEST_POLL))
+        if event == select.POLLIN:
+            self._heed_interruption()
         if ready and stop is not None and all(descriptor == stop.fileno() for descriptor, _ in ready):
             raise Stopping
 
@@ -292,59 +312,3 @@ class MessageSocket(MessageMixin, socket.socket):
 
     def _write_now(self, data: memoryview) -> int:
         return self.send(data, socket.MSG_DONTWAIT)
-
-
-class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
-    """The same over TLS: what `wrap_socket` of a context with this `sslsocket_class` gives.
-
-    Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
-    """
-
-    def handshake(self, timeout: float | None) -> None:
-        """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""
-        self.setblocking(False)
-        deadline = Deadline(timeout, lambda: DeadlineExceeded(f"no TLS handshake within {timeout:g} seconds"))
-        self._is_mute = True  # until there is TLS, nothing can be said to the peer
-        try:
-            self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
-        except ConnectionLost as lost:
-            if isinstance(lost.__cause__, ssl.SSLEOFError):
-                raise ConnectionLost("the peer ended it during the TLS handshake") from lost
-            if isinstance(lost.__cause__, ssl.SSLError):
-                raise HandshakeFailed(_explain(lost.__cause__)) from lost
-            raise
-        self._is_mute = False
-
-    def _read_now(self, size: int) -> bytes:
-        self._never_block()
-        return self.recv(size)
-
-    def _write_now(self, data: memoryview) -> int:
-        self._never_block()
-        return self.send(data)
-
-    def _never_block(self) -> None:
-        if self.gettimeout() != 0:
-            self.setblocking(False)
-
-    def _say_goodbye(self) -> None:
-        # The first call sends close_notify; the peer's own, which it then wants to read, is not waited for here.
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.unwrap()
-
-
-# What OpenSSL makes of bytes that are no TLS record.
-_NOT_TLS = {
-    "WRONG_VERSION_NUMBER",
-    "HTTP_REQUEST",
-    "PACKET_LENGTH_TOO_LONG",
-    "BAD_RECORD_TYPE",
-    "RECORD_LAYER_FAILURE",
-}
-
-
-def _explain(error: ssl.SSLError) -> str:
-    reason = error.reason or error.strerror or str(error)
-    if reason in _NOT_TLS:
-        return "the peer does not speak TLS"
-    return f"the TLS handshake failed: {reason.replace('_', ' ').lower()}"

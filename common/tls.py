@@ -1,15 +1,75 @@
-"""TLS for both sides: contexts whose sockets speak messages, and the fingerprint that names a certificate.
+"""TLS for both sides: the socket, the contexts that make it, and the fingerprint that names a certificate.
 
 Trust is by fingerprint, as with ssh: there is no authority, so the client checks the certificate itself
 (client/trust.py). Nothing here makes a certificate or keeps one.
 """
 
 import base64
+import contextlib
 import hashlib
+import select
 import ssl
 from pathlib import Path
 
-from common.sockets import SecureMessageSocket
+from common.deadline import Deadline
+from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
+from common.sockets import MessageMixin
+
+
+class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
+    """The same over TLS: what `wrap_socket` of a context with this `sslsocket_class` gives.
+
+    Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
+    """
+
+    def handshake(self, timeout: float | None) -> None:
+        """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""
+        self.setblocking(False)
+        deadline = Deadline(timeout, lambda: DeadlineExceeded(f"no TLS handshake within {timeout:g} seconds"))
+        self._is_mute = True  # until there is TLS, nothing can be said to the peer
+        try:
+            self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
+        except ConnectionLost as lost:
+            if isinstance(lost.__cause__, ssl.SSLEOFError):
+                raise ConnectionLost("the peer ended it during the TLS handshake") from lost
+            if isinstance(lost.__cause__, ssl.SSLError):
+                raise HandshakeFailed(_explain(lost.__cause__)) from lost
+            raise
+        self._is_mute = False
+
+    def _read_now(self, size: int) -> bytes:
+        self._never_block()
+        return self.recv(size)
+
+    def _write_now(self, data: memoryview) -> int:
+        self._never_block()
+        return self.send(data)
+
+    def _never_block(self) -> None:
+        if self.gettimeout() != 0:
+            self.setblocking(False)
+
+    def _say_goodbye(self) -> None:
+        # The first call sends close_notify; the peer's own, which it then wants to read, is not waited for here.
+        with contextlib.suppress(ssl.SSLWantReadError):
+            self.unwrap()
+
+
+# What OpenSSL makes of bytes that are no TLS record.
+_NOT_TLS = {
+    "WRONG_VERSION_NUMBER",
+    "HTTP_REQUEST",
+    "PACKET_LENGTH_TOO_LONG",
+    "BAD_RECORD_TYPE",
+    "RECORD_LAYER_FAILURE",
+}
+
+
+def _explain(error: ssl.SSLError) -> str:
+    reason = error.reason or error.strerror or str(error)
+    if reason in _NOT_TLS:
+        return "the peer does not speak TLS"
+    return f"the TLS handshake failed: {reason.replace('_', ' ').lower()}"
 
 
 def fingerprint(certificate: bytes) -> str:

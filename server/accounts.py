@@ -13,7 +13,7 @@ from server.addresses import source
 from server.names import AccountName, refuse_mixed_scripts, skeletons
 from server.registrations import refuse_too_many
 from server.settings import RegistrationLimits
-from server.store import Store, accounts, logins, sessions
+from server.store import Store, accounts, logins
 from server.store import skeletons as skeleton_table
 
 
@@ -29,13 +29,14 @@ class Account:
 
 @dataclass(frozen=True)
 class Overview:
-    """An account as an administrator sees it."""
+    """What is kept of an account, and when its owner last logged in."""
 
+    id: int
     name: str
+    canonical: str
     disabled: bool
     created: float
     last_login: float | None
-    sessions: int
 
 
 class Accounts:
@@ -96,14 +97,16 @@ class Accounts:
 
     def note_login(self, transaction: Connection, account_id: int, address: str) -> None:
         now = self._store.now(transaction)
-        insert = self._store.insert(logins).values(account_id=account_id, address=address, last=now)
+        row = {"account_id": account_id, "address": address, "source": source(address), "last": now}
+        insert = self._store.insert(logins).values(row)
         transaction.execute(
             insert.on_conflict_do_update(index_elements=["account_id", "address"], set_={"last": now})
         )
 
-    def has_logged_in(self, transaction: Connection, account_id: int, address: str) -> bool:
-        known = select(logins.c.last).where(logins.c.account_id == account_id, logins.c.address == address)
-        return transaction.execute(known).scalar() is not None
+    def is_familiar(self, transaction: Connection, canonical: str, address: str) -> bool:
+        """Whether the owner of the name has logged in from the source of this address before."""
+        known = select(logins.c.last).join(accounts).where(accounts.c.canonical == canonical)
+        return transaction.scalar(known.where(logins.c.source == source(address)).limit(1)) is not None
 
     def last_name_at(self, address: str) -> str | None:
         """The name that last logged in from this address."""
@@ -111,12 +114,11 @@ class Accounts:
             latest = select(accounts.c.name).join(logins).where(logins.c.address == address)
             return transaction.scalar(latest.order_by(logins.c.last.desc()).limit(1))
 
-    def overviews(self) -> list[Overview]:
+    def overviews(self, transaction: Connection) -> list[Overview]:
         last = select(func.max(logins.c.last)).where(logins.c.account_id == accounts.c.id).scalar_subquery()
-        count = select(func.count()).where(sessions.c.account_id == accounts.c.id).scalar_subquery()
-        query = select(accounts.c.name, accounts.c.disabled, accounts.c.created, last, count)
-        with self._store.reading() as transaction:
-            return [Overview(*row) for row in transaction.execute(query.order_by(accounts.c.canonical))]
+        columns = (accounts.c.id, accounts.c.name, accounts.c.canonical, accounts.c.disabled, accounts.c.created)
+        query = select(*columns, last).order_by(accounts.c.canonical)
+        return [Overview(*row) for row in transaction.execute(query)]
 
 
 def _account(transaction: Connection, condition: Any) -> Account | None:

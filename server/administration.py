@@ -7,7 +7,7 @@ import argparse
 import getpass
 import json
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from datetime import datetime
 
 from common.errors import ExitStatus, UsageError
@@ -25,6 +25,22 @@ from server.sessions import Sessions
 from server.store import Store
 
 
+@dataclass(frozen=True)
+class _Row:
+    """An account as the administrator sees it; `blocked` is the state after too many wrong passwords."""
+
+    name: str
+    disabled: bool
+    blocked: bool
+    created: float
+    last_login: float | None
+    sessions: int
+
+    @property
+    def state(self) -> str:
+        return "disabled" if self.disabled else "blocked" if self.blocked else "enabled"
+
+
 class Administration:
     def __init__(self, configuration: Configuration) -> None:
         options = _auth_options(configuration)
@@ -37,7 +53,21 @@ class Administration:
         self._lockout = Lockout(self.store, options.lockout)
 
     def list(self, options: argparse.Namespace) -> str:
-        accounts = self._accounts.overviews()
+        with self.store.reading() as transaction:
+            overviews = self._accounts.overviews(transaction)
+            sessions = self._sessions.count(transaction)
+            blocked = self._lockout.blocked(transaction)
+        accounts = [
+            _Row(
+                account.name,
+                account.disabled,
+                account.canonical in blocked,
+                account.created,
+                account.last_login,
+                sessions.get(account.id, 0),
+            )
+            for account in overviews
+        ]
         if options.json:
             return _json([asdict(account) for account in accounts])
         return _table(
@@ -45,7 +75,7 @@ class Administration:
             [
                 [
                     account.name,
-                    "disabled" if account.disabled else "enabled",
+                    account.state,
                     _when(account.created),
                     _when(account.last_login),
                     str(account.sessions),
@@ -93,7 +123,9 @@ class Administration:
         if not options.yes:
             _confirm(f"Remove {account.name}?")
         with self.store.writing() as transaction:
+            self._sessions.end_all(transaction, account.id)
             self._accounts.remove(transaction, account.id)
+            self._lockout.forget(transaction, account.canonical)
         return f"{account.name} is removed"
 
     def logout(self, options: argparse.Namespace) -> str:

@@ -21,22 +21,29 @@ from server.settings import Limits, RegistrationLimits, Section
 
 if TYPE_CHECKING:
     from server.store import Store
+    from server.watcher import Watcher
 
 LOG = logging.getLogger("porter.server")
 _MOST_EARLY_MESSAGES = 16
 
 
+@dataclass(frozen=True)
 class Resources:
-    """What the process has for its handlers. The database is opened when it is first asked for: echo needs none."""
+    """What the process has for its handlers, opened when it is first asked for: echo needs no database."""
 
-    def __init__(self, open_store: "Callable[[], Store]", registration_limits: RegistrationLimits) -> None:
-        self._open_store = open_store
-        self.registration_limits = registration_limits
+    open_store: "Callable[[], Store]"
+    open_watcher: "Callable[[], Watcher]"
+    registration_limits: RegistrationLimits
 
     @property
     def store(self) -> "Store":
         """The database; raises StoreUnavailable if it cannot be opened."""
-        return self._open_store()
+        return self.open_store()
+
+    @property
+    def watcher(self) -> "Watcher":
+        """What ends connections whose session was ended elsewhere; raises StoreUnavailable too."""
+        return self.open_watcher()
 
 
 @dataclass(frozen=True)

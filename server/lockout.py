@@ -1,10 +1,11 @@
 """The rule book of guessing: how many wrong passwords an account bears, and for how long it is then locked.
 
 A guess is counted before its password is looked at, and forgiven when it was right, so that a hundred guesses at
-once are a hundred guesses. An address where the owner has logged in before has a counter of its own: others can
+once are a hundred guesses. A source where the owner has logged in before has a counter of its own: others can
 neither use nor fill it. It knows no passwords and no sockets.
 """
 
+import math
 from dataclasses import dataclass
 
 from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
@@ -13,7 +14,10 @@ from server.options import LockoutOptions
 from server.store import Store, failures
 
 ELSEWHERE = ""
-"""The counter of all addresses where the owner has never logged in."""
+"""The counter of all sources where the owner has never logged in."""
+
+MOST_FAILURES = 100
+"""So many consecutive failures elsewhere end the use of the password there (NIST SP 800-63B-4, 3.2.2)."""
 
 
 @dataclass(frozen=True)
@@ -21,12 +25,15 @@ class Counter:
     """Which counter a guess falls on; names count by their canonical form, whether or not they exist."""
 
     canonical: str
-    address: str
+    source: str
 
 
 @dataclass(frozen=True)
 class Guess:
-    """Whether the password may be looked at, and for how many seconds others may not be, if it is wrong."""
+    """Whether the password may be looked at, and for how many seconds others may not be, if it is wrong.
+
+    The seconds are infinite after MOST_FAILURES: until an administrator enables the account.
+    """
 
     is_allowed: bool
     locked_for: float
@@ -42,16 +49,16 @@ class Lockout:
         with self._store.writing() as transaction:
             now = self._store.now(transaction)
             row = transaction.execute(select(failures).where(_is(counter))).one_or_none()
-            if row is not None and row.locked_until > now:
-                return Guess(False, row.locked_until - now)
-            guesses = 1 if row is None else row.guesses + 1
-            delay = self._delay(guesses)
-            values = {"guesses": guesses, "locked_until": now + delay}
-            insert = self._store.insert(failures).values(
-                canonical=counter.canonical, address=counter.address, **values
-            )
-            transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "address"], set_=values))
-            return Guess(True, delay)
+            guesses, locked_until = (0, 0.0) if row is None else (row.guesses, row.locked_until)
+            is_allowed = locked_until <= now
+            if is_allowed:
+                guesses += 1
+                locked_until = now + self._delay(counter, guesses)
+            # Written even if nothing changes: the time that it takes must not tell what is locked.
+            values = {"guesses": guesses, "locked_until": locked_until}
+            insert = self._store.insert(failures).values(canonical=counter.canonical, source=counter.source, **values)
+            transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "source"], set_=values))
+            return Guess(is_allowed, locked_until - now)
 
     def forgive(self, transaction: Connection, counter: Counter) -> None:
         """The password was right: the row of failures is over."""
@@ -67,8 +74,14 @@ class Lockout:
             one_less = {"guesses": failures.c.guesses - 1, "locked_until": 0.0}
             transaction.execute(update(failures).where(_is(counter), failures.c.guesses > 0).values(one_less))
 
-    def _delay(self, guesses: int) -> float:
-        """Nothing for the free attempts; then the first delay, doubling."""
+    def blocked(self, transaction: Connection) -> set[str]:
+        """The canonical names whose password is of no use elsewhere any more."""
+        return set(transaction.scalars(select(failures.c.canonical).where(failures.c.locked_until == math.inf)))
+
+    def _delay(self, counter: Counter, guesses: int) -> float:
+        """Nothing for the free attempts; then the first delay, doubling; after too many elsewhere, for ever."""
+        if counter.source == ELSEWHERE and guesses >= MOST_FAILURES:
+            return math.inf
         over = guesses - self._options.free_attempts
         if over <= 0:
             return 0.0
@@ -77,4 +90,4 @@ class Lockout:
 
 
 def _is(counter: Counter) -> ColumnElement[bool]:
-    return and_(failures.c.canonical == counter.canonical, failures.c.address == counter.address)
+    return and_(failures.c.canonical == counter.canonical, failures.c.source == counter.source)

@@ -3,28 +3,40 @@
 Each method is one decision of the auth handler; what must hold together is one transaction.
 """
 
+import contextlib
+import math
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from common.errors import Busy, Refusal
+from common.errors import Busy, Refusal, SessionEnded, StoreUnavailable
 from server.accounts import Account, Accounts
+from server.addresses import source
 from server.lockout import ELSEWHERE, Counter, Guess, Lockout
-from server.names import AccountName, refuse_mixed_scripts
+from server.names import AccountName, refuse_new
 from server.passwords import Passwords
+from server.revocations import Revocations
 from server.sessions import Sessions
 from server.store import Store
+from server.watcher import Watcher
 
 WRONG = "wrong name or password"
+
+IMPOSSIBLE = AccountName("", "")
+"""What stands for all names that nobody can have: counted and looked for like any other."""
 
 
 @dataclass(frozen=True)
 class Login:
-    """Someone who is in; `token` is what the client must keep from now on, None if what it has stays good."""
+    """Someone who is in; `token` is what the client must keep from now on, None if what it has stays good.
+
+    `revision` is the latest revocation when they came in: a later one may end them.
+    """
 
     account_id: int
     name: str
     session_id: int
+    revision: int
     token: str | None
 
 
@@ -35,40 +47,48 @@ class Logins:
     passwords: Passwords
     lockout: Lockout
     sessions: Sessions
+    revocations: Revocations
+    watcher: Watcher
 
-    def resume(self, token: str, address: str) -> Login | None:
-        """Who holds this token, or None if it is not good. Reads; writes only when something is due."""
+    def resume(self, token: str) -> Login | None:
+        """Who holds this token, or None if it is not good. Reads; writes only when something is due.
+
+        It makes no address familiar: whoever stole a token gets no more guesses at the password by it.
+        """
         with self.store.reading() as transaction:
-            login, writing_due = self._resume(transaction, token, address, writing=False)
+            login, writing_due = self._resume(transaction, token, writing=False)
         if writing_due:
             with self.store.writing() as transaction:
-                login, _ = self._resume(transaction, token, address, writing=True)
+                login, _ = self._resume(transaction, token, writing=True)
         return login
 
-    def exists(self, name: AccountName) -> bool:
+    def is_new(self, name: AccountName) -> bool:
+        """Whether nobody has the name, so that it may be registered; raises Refusal if nobody may have it."""
         with self.store.reading() as transaction:
-            return self.accounts.find(transaction, name) is not None
+            if self.accounts.find(transaction, name) is not None:
+                return False
+        refuse_new(name)
+        return True
 
-    def log_in(self, name: AccountName | None, password: str, address: str) -> Login:
-        """Let the owner of `name` in; None stands for a name that cannot exist.
+    def log_in(self, name: AccountName, password: str, address: str) -> Login:
+        """Let the owner of `name` in.
 
         Raises Refusal, always the same, when the answer is no for whatever reason, and Busy when nobody looked.
         """
         with self.store.reading() as transaction:
-            account = None if name is None else self.accounts.find(transaction, name)
-            counter = None if name is None else self._counter(transaction, name, account, address)
+            account = self.accounts.find(transaction, name)
+            counter = self._counter(transaction, name.canonical, address)
         account, better_hash = self._checked(account, counter, password)
         with self.store.writing() as transaction:
             self._refuse_changed(transaction, account)
             if better_hash is not None:
                 self.accounts.set_better_hash(transaction, account.id, better_hash)
-            if counter is not None:
-                self.lockout.forgive(transaction, counter)
+            self.lockout.forgive(transaction, counter)
             return self._enter(transaction, account, address)
 
     def register(self, name: AccountName, password: str, address: str) -> Login:
         """A new account, and its owner is in. Raises Refusal if the name or the password cannot be had."""
-        refuse_mixed_scripts(name)
+        refuse_new(name)
         self.passwords.check_new(password)
         password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
@@ -77,36 +97,44 @@ class Logins:
             return self._enter(transaction, account, address)
 
     def change_password(self, login: Login, present: str, new: str, address: str) -> Login:
-        """The same person in a new session; all other sessions and earlier tokens end.
-
-        Raises Refusal if the present password is wrong or the new one cannot be had.
-        """
+        """Change the password and end all other sessions and earlier tokens; raises Refusal and Busy as `log_in`."""
         self.passwords.check_new(new)
         with self.store.reading() as transaction:
             account = self.accounts.get(transaction, login.account_id)
             if account is None:
                 raise Refusal("this account is no more")
-            counter = self._counter(transaction, AccountName(account.name, account.canonical), account, address)
+            counter = self._counter(transaction, account.canonical, address)
         password_hash = self.passwords.hash(new)  # first: if there is no place for it, no guess was made
         self._checked(account, counter, present)
         with self.store.writing() as transaction:
+            if self.revocations.has_ended(transaction, login):
+                raise SessionEnded("your session was ended")
             self._refuse_changed(transaction, account)
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)
-            return self._enter(transaction, account, address)
+            changed = self._enter(transaction, account, address)
+        self._end_connections()
+        return changed
 
     def log_out(self, login: Login) -> None:
+        """End this session: with all its tokens, and all connections that are open with it."""
         with self.store.writing() as transaction:
-            self.sessions.end(transaction, login.session_id)
+            self.sessions.end(transaction, login.account_id, login.session_id)
+        self._end_connections()
 
     def log_out_everywhere(self, login: Login) -> None:
+        """End all sessions of the account."""
         with self.store.writing() as transaction:
             self.sessions.end_all(transaction, login.account_id)
+        self._end_connections()
 
-    def _resume(
-        self, transaction: Connection, token: str, address: str, *, writing: bool
-    ) -> tuple[Login | None, bool]:
+    def _end_connections(self) -> None:
+        """Those of this process at once; the others' processes look themselves, and so does this one if it fails."""
+        with contextlib.suppress(StoreUnavailable):
+            self.watcher.look()
+
+    def _resume(self, transaction: Connection, token: str, *, writing: bool) -> tuple[Login | None, bool]:
         found = self.sessions.find(transaction, token)
         account = None if found is None else self.accounts.get(transaction, found.account_id)
         if found is None or account is None or account.disabled:
@@ -116,30 +144,30 @@ class Logins:
             new_token = self.sessions.renew(transaction, found.session_id)
         elif writing and found.note_due:
             self.sessions.note_use(transaction, found.session_id)
-        if writing:
-            self.accounts.note_login(transaction, account.id, address)
-        login = Login(account.id, account.name, found.session_id, new_token)
+        login = Login(account.id, account.name, found.session_id, self.revocations.revision(transaction), new_token)
         return login, found.renewal_due or found.note_due
 
-    def _counter(self, transaction: Connection, name: AccountName, account: Account | None, address: str) -> Counter:
-        familiar = account is not None and self.accounts.has_logged_in(transaction, account.id, address)
-        return Counter(name.canonical, address if familiar else ELSEWHERE)
+    def _counter(self, transaction: Connection, canonical: str, address: str) -> Counter:
+        familiar = self.accounts.is_familiar(transaction, canonical, address)
+        return Counter(canonical, source(address) if familiar else ELSEWHERE)
 
-    def _checked(self, account: Account | None, counter: Counter | None, password: str) -> tuple[Account, str | None]:
+    def _checked(self, account: Account | None, counter: Counter, password: str) -> tuple[Account, str | None]:
         """The account, if the password is right and it may log in, and a hash at today's cost if its own is not.
 
-        Raises Refusal otherwise, and Busy. A guess while locked costs the same time and is not counted.
+        Raises Refusal otherwise, after the same work and time whatever the cause, and Busy. A guess while locked is
+        not counted.
         """
-        guess = Guess(False, 0) if counter is None else self.lockout.count(counter)
-        stored = account.password_hash if account is not None and guess.is_allowed else None
-        try:
-            right, better_hash = self.passwords.verify(password, stored)
-        except Busy:
-            if counter is not None and guess.is_allowed:
-                self.lockout.take_back(counter)
-            raise
-        if account is None or account.disabled or not right:
-            raise Refusal(WRONG, _reason(account, counter, guess))
+        with self.passwords.even_refusals():
+            guess = self.lockout.count(counter)
+            stored = account.password_hash if account is not None and guess.is_allowed else None
+            try:
+                right, better_hash = self.passwords.verify(password, stored)
+            except Busy:
+                if guess.is_allowed:
+                    self.lockout.take_back(counter)
+                raise
+            if account is None or account.disabled or not right:
+                raise Refusal(WRONG, _reason(account, counter, guess))
         return account, better_hash
 
     def _refuse_changed(self, transaction: Connection, account: Account) -> None:
@@ -151,15 +179,16 @@ class Logins:
     def _enter(self, transaction: Connection, account: Account, address: str) -> Login:
         session_id, token = self.sessions.open(transaction, account.id)
         self.accounts.note_login(transaction, account.id, address)
-        return Login(account.id, account.name, session_id, token)
+        return Login(account.id, account.name, session_id, self.revocations.revision(transaction), token)
 
 
-def _reason(account: Account | None, counter: Counter | None, guess: Guess) -> str:
+def _reason(account: Account | None, counter: Counter, guess: Guess) -> str:
     """Why somebody was not let in, for the log."""
-    if counter is None:
+    if counter.canonical == IMPOSSIBLE.canonical:
         return "no possible name"
+    lasts = "until `users enable`" if guess.locked_for == math.inf else f"for {guess.locked_for:.0f} seconds"
     if not guess.is_allowed:
-        return f"{counter.canonical} is locked for {guess.locked_for:.0f} more seconds"
+        return f"{counter.canonical} is locked {lasts}"
     reason = "does not exist" if account is None else "is disabled" if account.disabled else "has another password"
-    locked = f", and is now locked for {guess.locked_for:.0f} seconds" if guess.locked_for else ""
+    locked = f", and is now locked {lasts}" if guess.locked_for else ""
     return f"{counter.canonical} {reason}{locked}"

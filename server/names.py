@@ -13,7 +13,19 @@ import precis_i18n
 
 from common.errors import Refusal
 
-MOST_CHARACTERS = 64
+MOST_CHARACTERS = 64  # and so 256 bytes
+# Who bears one of these, or what looks like it, could pass for somebody who runs the server.
+_RESERVED = (
+    "admin",
+    "administrator",
+    "moderator",
+    "operator",
+    "porter",
+    "root",
+    "server",
+    "support",
+    "system",
+)
 _ANY_SCRIPT = {"COMMON", "INHERITED"}
 # Writing systems that use several scripts at once (UTS #39, 5.1).
 _SCRIPTS_TOGETHER = (
@@ -38,6 +50,13 @@ def account_name(typed: str) -> AccountName:
 def label(typed: str) -> str:
     """The label that `typed` means for identify; raises Refusal for what can be none."""
     return str(_enforce("NicknameCasePreserved", _checked(typed)))
+
+
+def refuse_new(name: AccountName) -> None:
+    """Raise Refusal for a name that nobody may register, whether or not it exists."""
+    refuse_mixed_scripts(name)
+    if skeletons(name) & _reserved_skeletons():
+        raise Refusal("that name is reserved")
 
 
 def refuse_mixed_scripts(name: AccountName) -> None:
@@ -74,6 +93,11 @@ def _enforce(profile: str, name: str) -> str:
 
 
 _REASONS = {"DISALLOWED/spaces": "it has a space", "DISALLOWED/empty": "it is empty"}
+
+
+@cache
+def _reserved_skeletons() -> frozenset[str]:
+    return frozenset(map(_skeleton, _RESERVED))
 
 
 @cache

@@ -1,20 +1,33 @@
 """The options of the rule books, as types. A module of its own: importing it imports no database and no hashing."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from server.settings import Seconds, Section
 
 MOST_PASSWORD_CHARACTERS = 256
+MOST_MEMORY_KIB = 262_144
+MOST_WORK = 4_194_304
+"""Of a hash, in KiB times passes; about two seconds of a core."""
+MOST_THREADS = 16
 
 
 class Argon2Options(Section):
     """The cost of a hash. The default is one of OWASP's: 19 MiB, two passes, about 20 ms."""
 
-    memory_kib: Annotated[int, Field(ge=8, le=262_144)] = 19456
-    time_cost: Annotated[int, Field(ge=1, le=100)] = 2
-    parallelism: Annotated[int, Field(ge=1, le=16)] = 1
+    memory_kib: Annotated[int, Field(ge=8, le=MOST_MEMORY_KIB)] = 19456
+    time_cost: Annotated[int, Field(ge=1, le=MOST_WORK // 8)] = 2
+    parallelism: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
+
+    @model_validator(mode="after")
+    def _bound_the_work(self) -> Self:
+        # RFC 9106, 3.1: at least 8 KiB for each lane.
+        if self.memory_kib < 8 * self.parallelism:
+            raise ValueError(f"memory_kib must be at least {8 * self.parallelism}, 8 for each thread")
+        if self.memory_kib * self.time_cost > MOST_WORK:
+            raise ValueError(f"memory_kib times time_cost must be at most {MOST_WORK}")
+        return self
 
 
 class PasswordOptions(Section):

@@ -6,18 +6,26 @@ A hash takes tens of milliseconds of a core and megabytes of memory, so only a f
 import logging
 import os
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
 
 import precis_i18n
 from passlib.context import CryptContext
+from passlib.handlers.argon2 import argon2
 
 from common.errors import Busy, Refusal
-from server.options import MOST_PASSWORD_CHARACTERS, PasswordOptions
+from server.options import MOST_MEMORY_KIB, MOST_PASSWORD_CHARACTERS, MOST_THREADS, MOST_WORK, PasswordOptions
 
 LOG = logging.getLogger("porter.server")
+_COMMON_PASSWORDS = Path(__file__).parent / "common_passwords.txt"
 _QUEUE = 16
 _LONGEST_WAIT = 2.0
+_SHORTEST_HASH = 16  # bytes; a hash that lost its end would be told by fewer
+_EVEN = 2.5  # hashes: what the rest of a refusal takes, and a hash at an older cost, stay below
+_LONGEST_EVEN = 1.0
 
 
 class Passwords:
@@ -32,16 +40,20 @@ class Passwords:
             argon2__rounds=options.argon2.time_cost,
             argon2__parallelism=options.argon2.parallelism,
         )
-        permits = max(1, (os.cpu_count() or 1) - 1)
+        permits = max(1, _cores() - 1)
         self._permits = threading.Semaphore(permits)
         self._places = threading.Semaphore(permits + _QUEUE)
-        self._nobodys_hash = self._context.hash("")  # also loads argon2, so that no login pays for that
+        self._nobodys_hash = self._context.hash(_prepare("nobody"))  # loads argon2, so that no login pays for that
+        started = time.monotonic()
+        self._context.verify("somebody", self._nobodys_hash)
+        self._even = min(_EVEN * (time.monotonic() - started), _LONGEST_EVEN)
 
     def check_new(self, password: str) -> None:
         """Raise Refusal for a password that a new account may not have."""
         if len(password) < self._options.min_length:
             raise Refusal(f"a password has at least {self._options.min_length} characters")
-        _prepare(password)
+        if f"\n{_prepare(password).casefold()}\n" in _common_passwords():
+            raise Refusal("that is one of the commonest passwords, which are guessed first")
 
     def hash(self, password: str) -> str:
         prepared = _prepare(password)
@@ -57,15 +69,32 @@ class Passwords:
             prepared = _prepare(password)
         except Refusal:
             prepared, stored = "", None
+        if stored is not None and (damage := _damage(stored)):
+            LOG.error("a stored password hash cannot be used: %s", damage)
+            stored = None
         with self._permit():
-            if stored is None:
-                self._context.verify(prepared, self._nobodys_hash)
-                return False, None
-            try:
-                return self._context.verify_and_update(prepared, stored)
-            except (ValueError, TypeError) as error:
-                LOG.error("a stored password hash is damaged: %s", type(error).__name__)
-                return False, None
+            if stored is not None:
+                try:
+                    return self._context.verify_and_update(prepared, stored)
+                except (ValueError, TypeError) as error:
+                    LOG.error("a stored password hash cannot be used: %s", type(error).__name__)
+            self._context.verify(prepared, self._nobodys_hash)
+            return False, None
+
+    @contextmanager
+    def even_refusals(self) -> Iterator[None]:
+        """A Refusal leaves no sooner than a moment after it was entered, whatever its cause: its time tells nothing.
+
+        Equal work makes the times alike; this covers what is left, such as a hash at an older, lower cost.
+        """
+        even = time.monotonic() + self._even
+        try:
+            yield
+        except Busy:
+            raise
+        except Refusal:
+            time.sleep(max(0.0, even - time.monotonic()))
+            raise
 
     @contextmanager
     def _permit(self) -> Iterator[None]:
@@ -82,6 +111,11 @@ class Passwords:
             self._places.release()
 
 
+def _cores() -> int:
+    """How many cores this process may use, which in a container are fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def _prepare(password: str) -> str:
     """One spelling for what is typed the same on two keyboards (RFC 8265, OpaqueString); lengths first."""
     if len(password) > MOST_PASSWORD_CHARACTERS:
@@ -90,3 +124,25 @@ def _prepare(password: str) -> str:
         return str(precis_i18n.get_profile("OpaqueString").enforce(password))
     except UnicodeEncodeError:
         raise Refusal("a password must not be empty or have control characters") from None
+
+
+def _damage(stored: str) -> str | None:
+    """Why a stored hash cannot be verified, or None. One that was tampered with must not cost gigabytes or hours."""
+    try:
+        parsed = argon2.from_string(stored)
+    except (ValueError, TypeError) as error:
+        return f"it is damaged ({type(error).__name__})"
+    if len(parsed.checksum or b"") < _SHORTEST_HASH:
+        return "it is damaged (too short)"
+    if (
+        parsed.memory_cost > MOST_MEMORY_KIB
+        or parsed.memory_cost * parsed.rounds > MOST_WORK
+        or parsed.parallelism > MOST_THREADS
+    ):
+        return f"it costs too much (m={parsed.memory_cost}, t={parsed.rounds}, p={parsed.parallelism})"
+    return None
+
+
+@cache
+def _common_passwords() -> str:
+    return _COMMON_PASSWORDS.read_text(encoding="utf-8")

@@ -25,13 +25,15 @@ from common.errors import (
     PeerClosed,
     PorterError,
     ProtocolError,
+    SessionEnded,
     Stopping,
     StoreUnavailable,
 )
 from common.journal import Journal
 from common.kinds import Kind, compose
-from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
+from common.sockets import MessageMixin, MessageSocket, Timeouts
 from common.stopflag import StopFlag
+from common.tls import SecureMessageSocket
 from server.addresses import show, source
 from server.connections import Connections
 from server.settings import Limits
@@ -175,7 +177,7 @@ class Server(socketserver.ThreadingTCPServer):
                 return
             case ProtocolError():
                 LOG.warning("protocol error: %s", error, extra=peer)
-            case DeadlineExceeded():
+            case DeadlineExceeded() | SessionEnded():
                 LOG.info("%s", error, extra=peer)
             case StoreUnavailable():
                 LOG.error("%s", error, extra=peer)

@@ -19,6 +19,7 @@ from server.server import Plan, Server
 
 if TYPE_CHECKING:
     from server.store import Store
+    from server.watcher import Watcher
 
 LOG = logging.getLogger("porter.server")
 
@@ -30,6 +31,7 @@ class Service:
         """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had."""
         self._configuration = configuration
         self._store: Store | None = None
+        self._watcher: Watcher | None = None
         self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
         LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
         make_room_for(configuration.settings.limits.max_connections)
@@ -108,7 +110,7 @@ class Service:
             certificate.ensure(configuration.certificate, configuration.key)
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             shown = f"({settings.mode}, TLS {fingerprint})"
-        resources = Resources(self._open_store, settings.registration_limits)
+        resources = Resources(self._open_store, self._open_watcher, settings.registration_limits)
         try:
             shared = choice.handler_class.prepare(choice.options, resources)
         except PorterError:
@@ -127,7 +129,17 @@ class Service:
             self._store = Store(self._configuration.settings.store)
         return self._store
 
+    def _open_watcher(self) -> "Watcher":
+        """The one thread that watches the store, started for the first mode that needs it."""
+        if self._watcher is None:
+            from server.watcher import Watcher
+
+            self._watcher = Watcher(self._open_store())
+        return self._watcher
+
     def _close_store(self) -> None:
+        if self._watcher is not None:
+            self._watcher.close()
         if self._store is not None:
             self._store.close()
 

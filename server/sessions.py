@@ -10,9 +10,10 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, delete, or_, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
 
 from server.options import SessionOptions
+from server.revocations import Revocations
 from server.store import Store, sessions
 
 _PREVIOUS_STAYS_GOOD = 30.0
@@ -33,9 +34,10 @@ class Sessions:
     def __init__(self, store: Store, options: SessionOptions) -> None:
         self._store = store
         self._options = options
+        self._revocations = Revocations(store)
 
     def open(self, transaction: Connection, account_id: int) -> tuple[int, str]:
-        """A new session: its number and its token. The oldest ones over `per_user` end."""
+        """A new session: its number and its token. The oldest ones over `per_user` go; their connections stay."""
         now = self._store.now(transaction)
         token, token_hash = _new_token()
         insert = self._store.insert(sessions).values(
@@ -67,8 +69,7 @@ class Sessions:
                     sessions.c.token_hash == token_hash,
                     and_(sessions.c.previous_hash == token_hash, sessions.c.previous_until > now),
                 ),
-                sessions.c.created > now - self._options.absolute,
-                sessions.c.last_used > now - self._options.idle,
+                self._is_alive(now),
             )
         ).one_or_none()
         if row is None:
@@ -99,13 +100,27 @@ class Sessions:
         now = self._store.now(transaction)
         transaction.execute(update(sessions).where(sessions.c.id == session_id).values(last_used=now))
 
-    def end(self, transaction: Connection, session_id: int) -> None:
-        """End one session, with every token of it."""
+    def count(self, transaction: Connection) -> dict[int, int]:
+        """How many sessions each account has that are not expired."""
+        is_alive = self._is_alive(self._store.now(transaction))
+        counts = select(sessions.c.account_id, func.count()).where(is_alive).group_by(sessions.c.account_id)
+        return dict(transaction.execute(counts).tuples().all())
+
+    def _is_alive(self, now: float) -> ColumnElement[bool]:
+        return and_(
+            sessions.c.created > now - self._options.absolute, sessions.c.last_used > now - self._options.idle
+        )
+
+    def end(self, transaction: Connection, account_id: int, session_id: int) -> None:
+        """End one session, with every token of it, and the connections that are open with it."""
         transaction.execute(delete(sessions).where(sessions.c.id == session_id))
+        self._revocations.add(transaction, account_id, session_id)
 
     def end_all(self, transaction: Connection, account_id: int) -> int:
-        """End all sessions of an account; how many there were."""
-        return transaction.execute(delete(sessions).where(sessions.c.account_id == account_id)).rowcount
+        """End all sessions of an account, and their connections; how many sessions there were."""
+        ended = transaction.execute(delete(sessions).where(sessions.c.account_id == account_id)).rowcount
+        self._revocations.add(transaction, account_id)
+        return ended
 
 
 def _new_token() -> tuple[str, bytes]:

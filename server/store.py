@@ -24,7 +24,14 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL, make_url
-from sqlalchemy.exc import ArgumentError, DBAPIError, NoSuchModuleError
+from sqlalchemy.exc import (
+    ArgumentError,
+    DataError,
+    DBAPIError,
+    IntegrityError,
+    NoSuchModuleError,
+    ProgrammingError,
+)
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from common import PROJECT_ROOT
@@ -37,6 +44,8 @@ _POSTGRESQL = {
     "tcp_user_timeout": 5000,
     "options": "-c statement_timeout=5000 -c lock_timeout=5000",
 }
+# The values of a statement, which may be secret, are in no error and so in no traceback.
+_ENGINE: dict[str, Any] = {"pool_timeout": 5, "hide_parameters": True}
 _WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
 
 TABLES = sqlalchemy.MetaData()
@@ -74,6 +83,7 @@ logins = Table(
     TABLES,
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("address", Text, primary_key=True),
+    Column("source", Text, nullable=False),  # the address, or the IPv6 network within which a host may roam
     Column("last", Double, nullable=False),
     Index("logins_by_address", "address", "last"),
 )
@@ -90,13 +100,22 @@ sessions = Table(
     Column("last_used", Double, nullable=False),
     sqlite_autoincrement=True,
 )
+revocations = Table(
+    "revocations",  # what was ended on purpose: one session, or (without its number) all that an account then had
+    TABLES,
+    Column("number", Integer, primary_key=True),  # higher than all before, also when those are deleted
+    Column("account_id", Integer, nullable=False),  # of an account that may be no more
+    Column("session_id", Integer),
+    Column("created", Double, nullable=False),
+    sqlite_autoincrement=True,
+)
 failures = Table(
-    "failures",  # consecutive wrong passwords; address is empty for the counter of all unfamiliar addresses
+    "failures",  # consecutive wrong passwords; source is empty for the counter of all unfamiliar ones
     TABLES,
     Column("canonical", Text, primary_key=True),
-    Column("address", Text, primary_key=True),
+    Column("source", Text, primary_key=True),
     Column("guesses", Integer, nullable=False),
-    Column("locked_until", Double, nullable=False),
+    Column("locked_until", Double, nullable=False),  # infinite after too many
 )
 
 
@@ -155,6 +174,8 @@ class Store:
             engine = self._engine.execution_options(writes=writes)
             with engine.begin() as connection:
                 yield connection
+        except (IntegrityError, ProgrammingError, DataError):
+            raise  # not the database's fault but ours
         except (DBAPIError, PoolTimeout) as error:
             raise StoreUnavailable(f"the store cannot be used: {error.args[0]}") from error
 
@@ -175,7 +196,9 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
     except OSError as error:
         raise StoreUnavailable(f"the store {path} cannot be used: {error.strerror}") from error
     engine = sqlalchemy.create_engine(
-        url.set(database=str(path)), pool_timeout=5, connect_args={"timeout": 5, "isolation_level": None}
+        url.set(database=str(path)),
+        connect_args={"timeout": 5, "isolation_level": None},
+        **_ENGINE,
     )
 
     @event.listens_for(engine, "connect")
@@ -196,7 +219,7 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
 
 
 def _postgresql_engine(url: URL) -> sqlalchemy.Engine:
-    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, pool_timeout=5, connect_args=_POSTGRESQL)
+    engine = sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=_POSTGRESQL, **_ENGINE)
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:

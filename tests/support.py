@@ -29,8 +29,8 @@ import yaml
 from common import PROJECT_ROOT
 from common.kinds import FROM_SERVER, Kind, compose, parse
 from common.program import run
-from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
-from common.tls import client_context
+from common.sockets import MessageMixin, MessageSocket, Timeouts
+from common.tls import SecureMessageSocket, client_context
 from server.configuration import Configuration, Overrides, load
 from server.service import Service
 

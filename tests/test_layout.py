@@ -15,9 +15,12 @@ RULE_BOOKS = (
     "logins",
     "names",
     "passwords",
+    "housekeeping",
     "registrations",
+    "revocations",
     "sessions",
     "store",
+    "watcher",
 )
 KNOWS_SOCKETS = {
     "socket",

@@ -3,6 +3,8 @@
 What may be, and what must be remembered, is decided in logins.py; here is only what is said.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import Busy, Refusal
@@ -42,9 +44,12 @@ class AuthHandler(Handler):
         from server.accounts import Accounts
         from server.lockout import Lockout
         from server.logins import Logins
+        from server.names import account_name
         from server.passwords import Passwords
+        from server.revocations import Revocations
         from server.sessions import Sessions
 
+        account_name("first")  # loads the tables, so that the first name is not told by its time
         store = resources.store
         return Logins(
             store,
@@ -52,6 +57,8 @@ class AuthHandler(Handler):
             Passwords(options.passwords),
             Lockout(store, options.lockout),
             Sessions(store, options.sessions),
+            Revocations(store),
+            resources.watcher,
         )
 
     def converse(self) -> None:
@@ -62,11 +69,11 @@ class AuthHandler(Handler):
         if login.token is not None:
             self.store_token(login.token)
         self.say(f"Hello, {login.name}!")
-        self._echo(login)
+        self._serve(login)
 
     def _resumed(self) -> "Login | None":
         token = self.recall_token()
-        login = self.shared.resume(token, self.address) if token else None
+        login = self.shared.resume(token) if token else None
         if login is not None:
             self.log.info("%s is back with a token", login.name)
         elif token:
@@ -89,19 +96,19 @@ class AuthHandler(Handler):
         return None
 
     def _ask_who(self) -> "Login":
+        from server.logins import IMPOSSIBLE
         from server.names import account_name
 
         last = self.shared.accounts.last_name_at(self.address)
         typed = self.ask(f"Name [{last}]: " if last else "Name: ").strip() or last or ""
         is_open = self.options.registration == "open"
-        name: AccountName | None
         try:
             name = account_name(typed)
         except Refusal:
             if is_open:
                 raise
-            name = None  # must not be told from a wrong password
-        if is_open and name is not None and not self.shared.exists(name):
+            name = IMPOSSIBLE  # must not be told from a wrong password
+        if is_open and self.shared.is_new(name):
             return self._register(name)
         login = self.shared.log_in(name, self.ask_secret("Password: "), self.address)
         self.log.info("%s logged in", login.name)
@@ -118,7 +125,17 @@ class AuthHandler(Handler):
             raise Refusal("the two passwords differ")
         return password
 
-    def _echo(self, login: "Login") -> None:
+    def _serve(self, login: "Login") -> None:
+        """Echo and obey, until the user leaves or the session is ended elsewhere."""
+        present: Login | None = login
+        while present is not None:
+            with self.shared.watcher.watching(present, self.request.interrupt):
+                change_session = self._echo(present)
+            # Not watched here: a revocation of its own must not end the connection that asked for it.
+            present = change_session()
+
+    def _echo(self, login: "Login") -> "Callable[[], Login | None]":
+        """Serve the user up to a command that changes the session; what that command does."""
         while True:
             line = self.hear()
             if not line.startswith("/"):
@@ -128,16 +145,20 @@ class AuthHandler(Handler):
             elif line == "/whoami":
                 self.say(login.name)
             elif line == "/password":
-                login = self._change_password(login)
+                present = self.ask_secret("Present password: ")
+                try:
+                    new = self._new_password("New password: ")
+                except Refusal as refusal:
+                    self.error(str(refusal))
+                    continue
+                return partial(self._change_password, login, present, new)
             elif line in ("/logout", "/logout-all"):
-                return self._log_out(login, everywhere=line == "/logout-all")
+                return partial(self._log_out, login, everywhere=line == "/logout-all")
             else:
                 self.error(f"no such command: {line[:40]} (/help lists them)")
 
-    def _change_password(self, login: "Login") -> "Login":
-        present = self.ask_secret("Present password: ")
+    def _change_password(self, login: "Login", present: str, new: str) -> "Login":
         try:
-            new = self._new_password("New password: ")
             changed = self.shared.change_password(login, present, new, self.address)
         except Refusal as refusal:
             self.log.warning("%s did not change the password: %s", login.name, refusal.reason)

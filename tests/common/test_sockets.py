@@ -1,28 +1,24 @@
 """The message sockets: the same behaviour over plain sockets and over TLS."""
 
-import contextlib
 import socket
-import ssl
 import threading
-import warnings
 from typing import Any
+from unittest import mock
 
 from common.deadline import Deadline
 from common.errors import (
     ConnectionLost,
     DeadlineExceeded,
-    HandshakeFailed,
     MessageStalled,
     MessageTooLong,
     NotText,
+    SessionEnded,
     Stopping,
     UnexpectedTLS,
 )
 from common.framing import encode
-from common.sockets import MessageMixin, MessageSocket, SecureMessageSocket, Timeouts
+from common.sockets import MessageMixin, MessageSocket, Timeouts
 from common.stopflag import StopFlag
-from common.tls import client_context, server_context
-from server.certificate import ensure
 from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
 
 
@@ -233,6 +229,47 @@ class Behaviour:
             accepted.receive_message()
         accepted.finish(linger=PATIENCE)
 
+    def test_an_interruption_from_another_thread_ends_a_wait_and_leaves_a_farewell(self: Any) -> None:
+        waiting = threading.Event()
+
+        def interrupt() -> None:
+            waiting.wait(PATIENCE)
+            self.ours.interrupt(SessionEnded("your session was ended"))
+
+        interrupting = threading.Thread(target=interrupt)
+        interrupting.start()
+
+        def remaining(_: Deadline) -> float:
+            waiting.set()  # the next thing that is done is poll()
+            return PATIENCE
+
+        with mock.patch.object(Deadline, "remaining", remaining):
+            self.assertRaises(SessionEnded, self.ours.receive_message)
+        interrupting.join(PATIENCE)
+        self.ours.send_message("goodbye")
+        self.ours.finish(linger=0)
+        self.assertEqual("goodbye", self.theirs.receive_message())
+        self.assertIsNone(self.theirs.receive_message())
+
+    def test_an_interruption_comes_before_messages_that_wait(self: Any) -> None:
+        for _ in range(3):
+            self.theirs.send_message("hello")
+        self.assertEqual("hello", self.ours.receive_message())
+        self.ours.interrupt(SessionEnded("your session was ended"))
+        for _ in range(2):
+            self.assertRaises(SessionEnded, self.ours.receive_message)
+
+    def test_an_interruption_ends_a_wait_inside_a_message(self: Any) -> None:
+        self.write_raw(encode("hello")[:6])
+        with mock.patch.object(self.ours, "_wait", wraps=self.ours._wait) as wait:
+
+            def interrupt(*arguments: Any) -> None:
+                self.ours.interrupt(SessionEnded("your session was ended"))
+                MessageMixin._wait(self.ours, *arguments)
+
+            wait.side_effect = interrupt
+            self.assertRaises(SessionEnded, self.ours.receive_message)
+
 
 class Plain(Behaviour, PorterTestCase):
     def setUp(self) -> None:
@@ -277,74 +314,3 @@ class Secure(Behaviour, PorterTestCase):
         self.ours.timeouts = Timeouts(idle=0.02)
         with self.assertRaises(DeadlineExceeded):
             self.ours.receive_message()
-
-
-class Handshakes(PorterTestCase):
-    def secured(self) -> tuple[SecureMessageSocket, socket.socket]:
-        certificate, key = self.folder / "c.pem", self.folder / "k.pem"
-        ensure(certificate, key)
-        first, second = socket.socketpair()
-        self.addCleanup(second.close)
-        ours = server_context(certificate, key).wrap_socket(
-            first, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
-        self.addCleanup(ours.close)
-        assert isinstance(ours, SecureMessageSocket)
-        return ours, second
-
-    def test_a_silent_peer_is_waited_for_until_the_timeout(self) -> None:
-        ours, _ = self.secured()
-        with self.assertRaisesRegex(DeadlineExceeded, r"no TLS handshake within 0\.05 seconds"):
-            ours.handshake(0.05)
-
-    def test_a_peer_that_does_not_speak_tls_is_told_from_other_failures(self) -> None:
-        ours, theirs = self.secured()
-        theirs.sendall(encode("TEXT hello"))
-        with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
-            ours.handshake(PATIENCE)
-
-    def test_nothing_is_sent_in_clear_after_a_failure(self) -> None:
-        ours, theirs = self.secured()
-        theirs.sendall(encode("TEXT hello"))
-        with self.assertRaises(HandshakeFailed):
-            ours.handshake(PATIENCE)
-        with self.assertRaises(ConnectionLost):
-            ours.send_message("secret")
-        ours.finish(linger=0)
-        self.assertNotIn(b"secret", theirs.recv(1000))
-
-    def test_other_failures_say_what_tls_says(self) -> None:
-        ours, theirs = self.secured()
-        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
-        old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        with warnings.catch_warnings(action="ignore"):  # that it is deprecated is the point
-            old.maximum_version = ssl.TLSVersion.TLSv1_1
-        old.set_ciphers("ALL:@SECLEVEL=0")
-
-        def try_old() -> None:
-            with contextlib.suppress(OSError):
-                old.wrap_socket(theirs).close()
-
-        trying = threading.Thread(target=try_old)
-        trying.start()
-        with self.assertRaisesRegex(HandshakeFailed, "unsupported protocol"):
-            ours.handshake(PATIENCE)
-        ours.finish(linger=0)
-        trying.join(PATIENCE)
-
-    def test_a_peer_that_goes_away_is_a_lost_connection_or_a_failed_handshake(self) -> None:
-        ours, theirs = self.secured()
-        theirs.close()
-        with self.assertRaises((ConnectionLost, HandshakeFailed)):
-            ours.handshake(PATIENCE)
-
-    def test_a_client_that_meets_a_plain_server_says_so(self) -> None:
-        first, second = socket.socketpair()
-        self.addCleanup(second.close)
-        client = client_context().wrap_socket(first, do_handshake_on_connect=False, suppress_ragged_eofs=False)
-        self.addCleanup(client.close)
-        assert isinstance(client, SecureMessageSocket)
-        second.sendall(encode("ERROR this is TLS, but the connection is plain"))
-        with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
-            client.handshake(PATIENCE)

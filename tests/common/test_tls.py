@@ -1,13 +1,21 @@
-"""TLS: contexts of 1.2 or newer, and the fingerprint as ssh prints one."""
+"""TLS: contexts of 1.2 or newer, handshakes that fail, and the fingerprint as ssh prints one.
 
+What the socket shares with the plain one is in test_sockets.py.
+"""
+
+import contextlib
 import hashlib
+import socket
 import ssl
 import subprocess
+import threading
+import warnings
 
-from common.sockets import SecureMessageSocket
-from common.tls import client_context, fingerprint, server_context
+from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
+from common.framing import encode
+from common.tls import SecureMessageSocket, client_context, fingerprint, server_context
 from server.certificate import ensure
-from tests.support import PorterTestCase
+from tests.support import PATIENCE, PorterTestCase
 
 
 class Tls(PorterTestCase):
@@ -34,3 +42,74 @@ class Tls(PorterTestCase):
         ensure(self.folder / "b.pem", self.folder / "bk.pem")
         with self.assertRaises(ssl.SSLError):
             server_context(self.folder / "a.pem", self.folder / "bk.pem")
+
+
+class Handshakes(PorterTestCase):
+    def secured(self) -> tuple[SecureMessageSocket, socket.socket]:
+        certificate, key = self.folder / "c.pem", self.folder / "k.pem"
+        ensure(certificate, key)
+        first, second = socket.socketpair()
+        self.addCleanup(second.close)
+        ours = server_context(certificate, key).wrap_socket(
+            first, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
+        )
+        self.addCleanup(ours.close)
+        assert isinstance(ours, SecureMessageSocket)
+        return ours, second
+
+    def test_a_silent_peer_is_waited_for_until_the_timeout(self) -> None:
+        ours, _ = self.secured()
+        with self.assertRaisesRegex(DeadlineExceeded, r"no TLS handshake within 0\.05 seconds"):
+            ours.handshake(0.05)
+
+    def test_a_peer_that_does_not_speak_tls_is_told_from_other_failures(self) -> None:
+        ours, theirs = self.secured()
+        theirs.sendall(encode("TEXT hello"))
+        with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
+            ours.handshake(PATIENCE)
+
+    def test_nothing_is_sent_in_clear_after_a_failure(self) -> None:
+        ours, theirs = self.secured()
+        theirs.sendall(encode("TEXT hello"))
+        with self.assertRaises(HandshakeFailed):
+            ours.handshake(PATIENCE)
+        with self.assertRaises(ConnectionLost):
+            ours.send_message("secret")
+        ours.finish(linger=0)
+        self.assertNotIn(b"secret", theirs.recv(1000))
+
+    def test_other_failures_say_what_tls_says(self) -> None:
+        ours, theirs = self.secured()
+        old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
+        old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
+        with warnings.catch_warnings(action="ignore"):  # that it is deprecated is the point
+            old.maximum_version = ssl.TLSVersion.TLSv1_1
+        old.set_ciphers("ALL:@SECLEVEL=0")
+
+        def try_old() -> None:
+            with contextlib.suppress(OSError):
+                old.wrap_socket(theirs).close()
+
+        trying = threading.Thread(target=try_old)
+        trying.start()
+        with self.assertRaisesRegex(HandshakeFailed, "unsupported protocol"):
+            ours.handshake(PATIENCE)
+        ours.finish(linger=0)
+        trying.join(PATIENCE)
+
+    def test_a_peer_that_goes_away_is_a_lost_connection_or_a_failed_handshake(self) -> None:
+        ours, theirs = self.secured()
+        theirs.close()
+        with self.assertRaises((ConnectionLost, HandshakeFailed)):
+            ours.handshake(PATIENCE)
+
+    def test_a_client_that_meets_a_plain_server_says_so(self) -> None:
+        first, second = socket.socketpair()
+        self.addCleanup(second.close)
+        client = client_context().wrap_socket(first, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        self.addCleanup(client.close)
+        assert isinstance(client, SecureMessageSocket)
+        second.sendall(encode("ERROR this is TLS, but the connection is plain"))
+        with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
+            client.handshake(PATIENCE)

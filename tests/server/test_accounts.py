@@ -102,8 +102,16 @@ class Behaviour:
                 self.accounts.note_login(transaction, account.id, "10.0.0.1")
         self.assertEqual("alice", self.accounts.last_name_at("10.0.0.1"))
         with self.store.reading() as transaction:
-            self.assertTrue(self.accounts.has_logged_in(transaction, bob.id, "10.0.0.1"))
-            self.assertFalse(self.accounts.has_logged_in(transaction, bob.id, "10.0.0.2"))
+            self.assertTrue(self.accounts.is_familiar(transaction, "bob", "10.0.0.1"))
+            self.assertFalse(self.accounts.is_familiar(transaction, "bob", "10.0.0.2"))
+            self.assertFalse(self.accounts.is_familiar(transaction, "carol", "10.0.0.1"))
+
+    def test_the_whole_network_of_an_ipv6_address_is_familiar_since_hosts_roam_in_it(self: Any) -> None:
+        account = self.add("alice")
+        with self.store.writing() as transaction:
+            self.accounts.note_login(transaction, account.id, "2001:db8::1")
+            self.assertTrue(self.accounts.is_familiar(transaction, "alice", "2001:db8::ffff"))
+            self.assertFalse(self.accounts.is_familiar(transaction, "alice", "2001:db8:0:1::1"))
 
     def test_an_overview_has_what_an_administrator_wants_to_know(self: Any) -> None:
         account = self.add("alice")
@@ -111,8 +119,9 @@ class Behaviour:
             self.accounts.set_disabled(transaction, account.id, True)
             self.accounts.set_password(transaction, account.id, "other")
             self.accounts.note_login(transaction, account.id, "10.0.0.1")
-        (overview,) = self.accounts.overviews()
-        self.assertEqual(("alice", True, self.now, self.now, 0), tuple(vars(overview).values()))
+        with self.store.reading() as transaction:
+            (overview,) = self.accounts.overviews(transaction)
+        self.assertEqual((account.id, "alice", "alice", True, self.now, self.now), tuple(vars(overview).values()))
         found = self.find("alice")
         self.assertEqual(("other", 2, True), (found.password_hash, found.password_version, found.disabled))
 

@@ -7,12 +7,14 @@ from unittest import mock
 from common.errors import Busy, Refusal
 from server.accounts import Accounts
 from server.lockout import Lockout
-from server.logins import WRONG, Login, Logins
+from server.logins import IMPOSSIBLE, WRONG, Login, Logins
 from server.names import AccountName, account_name
 from server.options import Argon2Options, LockoutOptions, PasswordOptions, SessionOptions
 from server.passwords import Passwords
+from server.revocations import Revocations
 from server.sessions import Sessions
 from server.settings import RegistrationLimits
+from server.watcher import Watcher
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PATIENCE
 
@@ -23,6 +25,8 @@ HOME, AWAY = "10.0.0.1", "10.0.0.2"
 class Behaviour:
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
+        self.watcher = Watcher(self.store)
+        self.addCleanup(self.watcher.close)
         self.logins = self.make(Argon2Options(memory_kib=8, time_cost=1, parallelism=1))
         self.first = self.logins.register(ALICE, "correct horse", HOME)
 
@@ -33,9 +37,11 @@ class Behaviour:
             Passwords(PasswordOptions(argon2=argon2)),
             Lockout(self.store, LockoutOptions(free_attempts=2, first_delay=30)),
             Sessions(self.store, SessionOptions(per_user=3, renew_after=600)),
+            Revocations(self.store),
+            self.watcher,
         )
 
-    def try_password(self: Any, password: str, address: str = AWAY, name: AccountName | None = ALICE) -> bool:
+    def try_password(self: Any, password: str, address: str = AWAY, name: AccountName = ALICE) -> bool:
         try:
             self.logins.log_in(name, password, address)
         except Refusal as refusal:
@@ -49,16 +55,16 @@ class Behaviour:
 
     def test_who_registers_is_in_and_comes_back_with_the_token(self: Any) -> None:
         self.assertEqual("Alice", self.first.name)
-        back = self.logins.resume(self.first.token, AWAY)
-        self.assertEqual(Login(self.first.account_id, "Alice", self.first.session_id, None), back)
-        self.assertTrue(self.logins.exists(ALICE))
+        back = self.logins.resume(self.first.token)
+        self.assertEqual(Login(self.first.account_id, "Alice", self.first.session_id, 0, None), back)
+        self.assertFalse(self.logins.is_new(ALICE))
 
     def test_the_right_password_lets_in_and_others_do_not(self: Any) -> None:
         self.assertFalse(self.try_password("wrong horse"))
         self.assertTrue(self.try_password("correct horse"))
 
     def test_what_cannot_be_a_name_and_who_does_not_exist_are_wrong_in_the_same_words(self: Any) -> None:
-        self.assertFalse(self.try_password("correct horse", name=None))
+        self.assertFalse(self.try_password("correct horse", name=IMPOSSIBLE))
         self.assertFalse(self.try_password("correct horse", name=account_name("nobody")))
 
     def test_over_the_free_attempts_the_right_password_is_wrong_too_for_a_while(self: Any) -> None:
@@ -79,7 +85,7 @@ class Behaviour:
             self.try_password("wrong horse", AWAY)
         self.assertFalse(self.try_password("correct horse", AWAY))
         self.assertTrue(self.try_password("correct horse", HOME))
-        self.assertIsNotNone(self.logins.resume(self.first.token, AWAY))
+        self.assertIsNotNone(self.logins.resume(self.first.token))
 
     def test_the_owner_s_address_gives_no_more_guesses_than_another(self: Any) -> None:
         for _ in range(5):
@@ -97,14 +103,14 @@ class Behaviour:
         with mock.patch.object(self.logins.passwords, "verify", side_effect=Busy("busy")):
             for _ in range(5):
                 self.assertRaises(Busy, self.logins.log_in, ALICE, "correct horse", AWAY)
-            self.assertRaises(Busy, self.logins.log_in, None, "correct horse", AWAY)
+            self.assertRaises(Busy, self.logins.log_in, IMPOSSIBLE, "correct horse", AWAY)
         self.assertTrue(self.try_password("correct horse"))
 
     def test_a_disabled_account_lets_nobody_in_by_password_or_token(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.set_disabled(transaction, self.first.account_id, True)
         self.assertFalse(self.try_password("correct horse"))
-        self.assertIsNone(self.logins.resume(self.first.token, HOME))
+        self.assertIsNone(self.logins.resume(self.first.token))
 
     def test_an_account_that_changes_while_its_password_is_looked_at_lets_nobody_in(self: Any) -> None:
         accounts, account_id = self.logins.accounts, self.first.account_id
@@ -149,17 +155,17 @@ class Behaviour:
         self.assertTrue(self.try_password("correct horse", HOME))
 
     def test_the_reason_of_a_refusal_is_for_the_log(self: Any) -> None:
-        def reason(name: AccountName | None) -> str:
+        def reason(name: AccountName) -> str:
             with self.assertRaises(Refusal) as caught:
                 self.logins.log_in(name, "wrong horse", AWAY)
             return str(caught.exception.reason)
 
-        self.assertEqual("no possible name", reason(None))
+        self.assertEqual("no possible name", reason(IMPOSSIBLE))
         self.assertEqual("nobody does not exist", reason(account_name("nobody")))
         self.assertEqual("alice has another password", reason(ALICE))
         reason(ALICE)
         self.assertEqual("alice has another password, and is now locked for 30 seconds", reason(ALICE))
-        self.assertEqual("alice is locked for 30 more seconds", reason(ALICE))
+        self.assertEqual("alice is locked for 30 seconds", reason(ALICE))
         self.now += 31
         with self.store.writing() as transaction:
             self.logins.accounts.set_disabled(transaction, self.first.account_id, True)
@@ -174,13 +180,13 @@ class Behaviour:
         self.logins.log_out_everywhere(self.first)
         with self.assertRaises(Refusal):
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
-        self.assertIsNotNone(self.logins.resume(bob.token, HOME))
+        self.assertIsNotNone(self.logins.resume(bob.token))
 
     def test_an_ended_session_leaves_its_number_to_nobody(self: Any) -> None:
         self.logins.log_out(self.first)
         bob = self.logins.register(account_name("bob"), "correct horse", HOME)
         self.logins.log_out(self.first)
-        self.assertIsNotNone(self.logins.resume(bob.token, HOME))
+        self.assertIsNotNone(self.logins.resume(bob.token))
 
     def test_a_lock_on_a_name_nobody_had_is_not_inherited(self: Any) -> None:
         bob = account_name("bob")
@@ -191,36 +197,34 @@ class Behaviour:
 
     def test_an_old_token_is_renewed_when_it_is_used(self: Any) -> None:
         self.now += 601
-        renewed = self.logins.resume(self.first.token, HOME)
+        renewed = self.logins.resume(self.first.token)
         self.assertNotIn(renewed.token, (None, self.first.token))
-        self.assertEqual(renewed.session_id, self.logins.resume(renewed.token, HOME).session_id)
+        self.assertEqual(renewed.session_id, self.logins.resume(renewed.token).session_id)
 
-    def test_a_use_is_noted_without_a_renewal(self: Any) -> None:
+    def test_a_use_is_noted_without_a_renewal_and_makes_no_address_familiar(self: Any) -> None:
         self.now += 61
-        self.assertIsNone(self.logins.resume(self.first.token, AWAY).token)
+        self.assertIsNone(self.logins.resume(self.first.token).token)
         with self.store.reading() as transaction:
             self.assertFalse(self.logins.sessions.find(transaction, self.first.token).note_due)
-            self.assertTrue(self.logins.accounts.has_logged_in(transaction, self.first.account_id, AWAY))
+            self.assertFalse(self.logins.accounts.is_familiar(transaction, "alice", AWAY))
 
     def test_logging_out_ends_this_session_with_every_token_of_it(self: Any) -> None:
         second = self.logins.log_in(ALICE, "correct horse", HOME)
         self.now += 601
-        renewed = self.logins.resume(self.first.token, HOME)
+        renewed = self.logins.resume(self.first.token)
         self.logins.log_out(renewed)
-        found = [self.logins.resume(token, HOME) for token in (self.first.token, renewed.token, second.token)]
+        found = [self.logins.resume(token) for token in (self.first.token, renewed.token, second.token)]
         self.assertEqual([True, True, False], [login is None for login in found])
 
     def test_logging_out_everywhere_ends_all(self: Any) -> None:
         second = self.logins.log_in(ALICE, "correct horse", HOME)
         self.logins.log_out_everywhere(second)
-        self.assertEqual(
-            [None, None], [self.logins.resume(token, HOME) for token in (self.first.token, second.token)]
-        )
+        self.assertEqual([None, None], [self.logins.resume(token) for token in (self.first.token, second.token)])
 
     def test_a_changed_password_ends_all_other_sessions_and_tokens(self: Any) -> None:
         changed = self.logins.change_password(self.first, "correct horse", "another horse", HOME)
-        self.assertIsNone(self.logins.resume(self.first.token, HOME))
-        self.assertIsNotNone(self.logins.resume(changed.token, HOME))
+        self.assertIsNone(self.logins.resume(self.first.token))
+        self.assertIsNotNone(self.logins.resume(changed.token))
         self.assertEqual([False, True], [self.try_password(word) for word in ("correct horse", "another horse")])
 
     def test_a_password_is_not_changed_by_who_does_not_know_it_or_to_a_bad_one(self: Any) -> None:
@@ -243,7 +247,7 @@ class Behaviour:
             self.logins.accounts.remove(transaction, self.first.account_id)
         with self.assertRaisesRegex(Refusal, "no more"):
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
-        self.assertIsNone(self.logins.resume(self.first.token, HOME))
+        self.assertIsNone(self.logins.resume(self.first.token))
 
 
 class OnSqlite(Behaviour, StoreTestCase):

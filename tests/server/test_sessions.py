@@ -113,7 +113,7 @@ class Behaviour:
         _, other = self.open()
         renewed = self.renew(session_id)
         with self.store.writing() as transaction:
-            self.sessions.end(transaction, session_id)
+            self.sessions.end(transaction, self.account_id, session_id)
         self.assertEqual([True, True, False], [self.find(t) is None for t in (token, renewed, other)])
 
     def test_all_can_be_ended_at_once(self: Any) -> None:

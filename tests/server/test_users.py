@@ -24,7 +24,7 @@ class Users(PorterTestCase):
     def test_an_account_is_added_listed_and_removed(self) -> None:
         self.assertEqual((0, "Alice is added\n", ""), self.users("add", "Alice", input="correct horse\nmore\n"))
         (account,) = json.loads(self.users("list", "--json")[1])
-        self.assertEqual({"name", "disabled", "created", "last_login", "sessions"}, set(account))
+        self.assertEqual({"name", "disabled", "blocked", "created", "last_login", "sessions"}, set(account))
         self.assertEqual(("Alice", False), (account["name"], account["disabled"]))
         self.assertRegex(
             self.users("list")[1], r"NAME +STATE +CREATED +LAST LOGIN +SESSIONS\nAlice +enabled .* never +0\n"

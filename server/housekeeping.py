@@ -1,0 +1,39 @@
+"""What the store need not keep for ever, whoever fills it. Run now and then; it knows no sockets.
+
+Sessions need none of it: a login drops the oldest over `per_user`, so there are never more than accounts times that.
+"""
+
+from sqlalchemy import and_, delete, func, or_, select
+
+from server.lockout import ELSEWHERE
+from server.store import Store, accounts, failures, logins, revocations
+
+_HOUR = 3600.0
+_MOST_ADDRESSES = 100
+"""The latest addresses that are remembered of an account."""
+
+
+def clear(store: Store) -> None:
+    """Delete what is of no use any more; raises StoreUnavailable."""
+    with store.writing() as transaction:
+        an_hour_ago = store.now(transaction) - _HOUR
+        # Every process has looked at these a thousand times.
+        transaction.execute(delete(revocations).where(revocations.c.created < an_hour_ago))
+        ranked = select(
+            logins.c.account_id,
+            logins.c.address,
+            func.row_number().over(partition_by=logins.c.account_id, order_by=logins.c.last.desc()).label("rank"),
+        ).subquery()
+        too_many = select(ranked.c.account_id, ranked.c.address).where(ranked.c.rank > _MOST_ADDRESSES)
+        for account_id, address in transaction.execute(too_many).all():
+            transaction.execute(delete(logins).where(logins.c.account_id == account_id, logins.c.address == address))
+        # Guessers may invent any number of names, and counters of addresses outlive what made them familiar.
+        exists = failures.c.canonical.in_(select(accounts.c.canonical))
+        is_familiar = (
+            select(logins.c.source)
+            .join(accounts)
+            .where(accounts.c.canonical == failures.c.canonical, logins.c.source == failures.c.source)
+            .exists()
+        )
+        useless = or_(~exists, and_(failures.c.source != ELSEWHERE, ~is_familiar))
+        transaction.execute(delete(failures).where(failures.c.locked_until < an_hour_ago, useless))
