@@ -21,7 +21,6 @@ from client.trust import Policy, Server, Trust, checked_pin
 from common import logs
 from common.errors import ExitStatus, UsageError
 from common.program import ArgumentParser, ask, ask_yes_or_no, environment, has_terminal, port_number, run
-from common.sockets import MessageMixin
 
 LOG = logging.getLogger("porter.client")
 _EPILOG = """\
@@ -50,12 +49,12 @@ def main() -> int:
     if options.pin is not None and trust is None:
         raise UsageError("--pin is about a certificate, and without TLS there is none")
     with explained(server, has_tls=trust is not None):
-        connection, certificate = connect(server, settings.max_message, trust, policy)
-        kept = Tokens(folder, server, certificate, saves=not options.no_save)
+        connection, peer = connect(server, settings.max_message, trust, policy)
         try:
+            talk = partial(Conversation, connection, peer, Tokens(folder, peer, saves=not options.no_save))
             if is_interactive:
-                return _on_terminal(connection, kept, secret, None if options.no_save else folder.file("history"))
-            return converse_in_pipe(Conversation(connection, kept, PipeScreen(), secret), lines)
+                return _on_terminal(talk, secret, None if options.no_save else folder.file("history"))
+            return converse_in_pipe(talk(PipeScreen(), secret), lines)
         finally:
             connection.finish(linger=0)
             LOG.info("disconnected", extra={"peer": str(server)})
@@ -134,10 +133,11 @@ def _confirm(question: str) -> bool:
     return ask_yes_or_no("Trust it?")
 
 
-def _on_terminal(connection: MessageMixin, kept: Tokens, secret: str | None, history: Path | None) -> ExitStatus:
+def _on_terminal(talk: "partial[Conversation]", secret: str | None, history: Path | None) -> ExitStatus:
     from client.terminal import Terminal, TerminalScreen  # prompt_toolkit, which a pipe does without
 
-    return asyncio.run(Terminal(Conversation(connection, kept, TerminalScreen(), secret), history).converse())
+    screen = TerminalScreen()
+    return asyncio.run(Terminal(talk(screen, secret), screen, history).converse())
 
 
 if __name__ == "__main__":

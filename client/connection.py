@@ -4,11 +4,10 @@ import contextlib
 import ipaddress
 import logging
 import socket
-import ssl
 from collections.abc import Iterator
 
 from client.tokens import WITHOUT_TLS
-from client.trust import Policy, Server, Trust
+from client.trust import Peer, Policy, Server, Trust
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
 from common.journal import Journal
 from common.sockets import MessageMixin, MessageSocket, Timeouts
@@ -19,8 +18,8 @@ _CONNECT_TIMEOUT = 10.0
 _SEND_TIMEOUT = 60.0
 
 
-def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageMixin, str]:
-    """A connection, with TLS unless `trust` is None, and the name of its certificate for the tokens.
+def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageMixin, Peer]:
+    """A connection, with TLS unless `trust` is None, and who is at its other end.
 
     Raises Unavailable if nobody listens there, HandshakeFailed, and TrustError.
     """
@@ -34,15 +33,16 @@ def connect(server: Server, max_message: int, trust: Trust | None, policy: Polic
     log.info("connected")
     plain.settimeout(None)
     connection: MessageMixin
-    certificate = WITHOUT_TLS
     if trust is None:
+        peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
         connection = MessageSocket.adopt(plain)
     else:
         connection, certificate = _secure(plain, server, trust, policy)
+        peer = Peer(server, certificate, is_private=True)
     connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
     connection.max_message = max_message
     connection.journal = Journal(log)
-    return connection, certificate
+    return connection, peer
 
 
 @contextlib.contextmanager
@@ -63,13 +63,10 @@ def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
 
 def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
     try:
-        secure = client_context().wrap_socket(
-            plain, server_hostname=server.host, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
+        secure = SecureMessageSocket.wrap(plain, client_context(), server_hostname=server.host)
     except (OSError, ValueError) as error:  # a connection that was reset already, a name that TLS cannot bear
         plain.close()
         raise ConnectionLost(getattr(error, "strerror", None) or str(error)) from error
-    assert isinstance(secure, SecureMessageSocket)
     try:
         secure.handshake(_CONNECT_TIMEOUT)
         presented = fingerprint(secure.getpeercert(binary_form=True) or b"")
@@ -81,7 +78,10 @@ def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) 
     return secure, presented
 
 
-def _is_loopback(connection: ssl.SSLSocket) -> bool:
+def _is_loopback(connection: socket.socket) -> bool:
     """By the address that was reached, not by the name: what a name means is for others to say."""
-    address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+    try:
+        address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+    except OSError:  # reset already
+        return False
     return (getattr(address, "ipv4_mapped", None) or address).is_loopback

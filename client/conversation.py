@@ -1,16 +1,21 @@
 """What the client makes of each message, and what it sends: the same on a terminal and in a pipe.
 
 It knows nothing of terminals and pipes; whoever drives it shows what it says and gives it what the user types.
+The server may be hostile: what it says is filtered and bounded, and no secret goes where others can listen.
 """
 
 from dataclasses import dataclass
 from typing import Protocol
 
 from client.tokens import Tokens
-from common.errors import ConnectionLost, ExitStatus
+from client.trust import Peer
+from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError
 from common.kinds import FROM_SERVER, Kind, compose, parse
 from common.sockets import MessageMixin
 from common.visible import visible
+
+_LONGEST_PROMPT = 1000
+_MOST_ANSWERS = 16
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,9 @@ class Question:
 
 
 class Screen(Protocol):
-    """Where the server's words go; they have passed the filter."""
+    """Where the server's words go; they have passed the filter. `longest` is how much of a message is shown."""
+
+    longest: int | None
 
     def show(self, text: str) -> None: ...
     def show_error(self, text: str) -> None: ...
@@ -29,15 +36,19 @@ class Screen(Protocol):
 class Conversation:
     """`question` is what the server waits for; `has_spoken` tells whether it said anything since we last did."""
 
-    def __init__(self, connection: MessageMixin, tokens: Tokens, screen: Screen, secret: str | None = None) -> None:
+    def __init__(
+        self, connection: MessageMixin, peer: Peer, tokens: Tokens, screen: Screen, secret: str | None = None
+    ) -> None:
         """`secret`, if given, answers every secret question."""
         self.connection = connection
         self.secret = secret
         self.question: Question | None = None
         self.has_spoken = False
         self.last_was_error = False
+        self._peer = peer
         self._tokens = tokens
         self._screen = screen
+        self._answers: list[tuple[Kind, str]] = []
         self._has_ever_spoken = False
         self._was_let_in = False
         self._was_refused = False
@@ -46,9 +57,15 @@ class Conversation:
     def has_ended(self) -> bool:
         return self.connection.has_ended
 
-    def receive_waiting(self) -> None:
-        """Take in what has come; raises what the socket raises, and UnexpectedKind.
+    @property
+    def has_answers(self) -> bool:
+        """Whether `send_answers` has something to send."""
+        return bool(self._answers)
 
+    def take_in(self) -> None:
+        """Take in what has come, and send nothing.
+
+        Raises what the socket raises, UnexpectedKind, and TrustError for a question whose answer others could read.
         An end before the first word is a ConnectionLost too.
         """
         for message in self.connection.receive_waiting():
@@ -56,15 +73,22 @@ class Conversation:
         if self.has_ended and not self._has_ever_spoken:
             raise ConnectionLost("the server closed it without a word")
 
+    def send_answers(self) -> None:
+        """Send what the server asked for and the user need not be asked: the token, the given secret."""
+        answers, self._answers = self._answers, []
+        for kind, text in answers:
+            self._send(kind, text)
+
+    def receive_waiting(self) -> None:
+        """Take in what has come, and send the answers that need no user."""
+        self.take_in()
+        self.send_answers()
+
     def send(self, line: str) -> None:
         """Send what the user typed: the answer to the question, if there is one."""
         self.question = None
         self.has_spoken = False
-        try:
-            self._send(Kind.TEXT, line)
-        except ConnectionLost:
-            self.receive_waiting()  # the server may have said why
-            raise
+        self._send(Kind.TEXT, line)
 
     def close(self) -> None:
         self.connection.finish(linger=0)
@@ -79,13 +103,17 @@ class Conversation:
         return ExitStatus.DONE
 
     def _send(self, kind: Kind, text: str) -> None:
-        self.connection.send_message(compose(kind, text))
-        self.connection.flush()
+        try:
+            self.connection.send_message(compose(kind, text))
+            self.connection.flush()
+        except ConnectionLost:
+            self.take_in()  # the server may have said why
+            raise
 
     def _receive(self, message: str) -> None:
         kind, text = parse(message, FROM_SERVER)
         if kind is Kind.GET_TOKEN:
-            self._send(Kind.TOKEN, self._tokens.get())
+            self._answer(Kind.TOKEN, self._tokens.get())
             return
         if kind is Kind.SET_TOKEN:
             self._tokens.set(text)
@@ -94,15 +122,37 @@ class Conversation:
         last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
         if kind is Kind.TEXT:
             self._was_let_in, self._was_refused = True, False
-            self._screen.show(visible(text, keep="\n\t"))
+            self._screen.show(self._shown(text))
         elif kind is Kind.ERROR:
-            self._screen.show_error(visible(text, keep="\n\t"))
+            self._screen.show_error(self._shown(text))
         else:
             # An error that is followed by another question was a refusal; one that is not may be anything.
             self._was_refused = self._was_refused or (last_was_error and not self._was_let_in)
-            self._ask(Question(visible(text), is_secret=kind is Kind.SECRET))
+            self._ask(text, is_secret=kind is Kind.SECRET)
 
-    def _ask(self, question: Question) -> None:
-        self.question = question
-        if question.is_secret and self.secret is not None:
-            self.send(self.secret)
+    def _shown(self, text: str) -> str:
+        longest = self._screen.longest
+        if longest is None or len(text) <= longest:
+            return visible(text, keep="\n\t")
+        shown = visible(text[:longest], keep="\n\t")
+        return f"{shown}\n... and {len(text) - longest} more characters"
+
+    def _ask(self, prompt: str, *, is_secret: bool) -> None:
+        prompt = visible(prompt[:_LONGEST_PROMPT])
+        if not is_secret:
+            self.question = Question(prompt, is_secret)
+            return
+        if not self._peer.is_private:
+            raise TrustError(f"{self._peer.server} asks for a secret without TLS, where others can listen: not sent")
+        if self.secret is not None:
+            self.question = None
+            self.has_spoken = False
+            self._answer(Kind.TEXT, self.secret)
+        else:
+            # Whatever the prompt says, as in "[sudo] password": it is this server that gets to know the secret.
+            self.question = Question(f"[{self._peer.server}] {prompt}", is_secret)
+
+    def _answer(self, kind: Kind, text: str) -> None:
+        if len(self._answers) == _MOST_ANSWERS:
+            raise ProtocolError("it asks and asks, and does not wait for an answer")
+        self._answers.append((kind, text))

@@ -22,6 +22,8 @@ _LONGEST_LINE = 67_108_864
 
 
 class PipeScreen:
+    longest: int | None = None  # whoever reads the pipe wants all of it
+
     def show(self, text: str) -> None:
         print(text, flush=True)
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import get_app_or_none
 from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
 from prompt_toolkit.output.vt100 import Vt100_Output
 
@@ -28,20 +28,38 @@ _ANSWER_SECONDS = 0.3
 # After an answer to a question another one is likely, maybe for a secret, maybe after much hashing: a line typed
 # ahead of it would be shown, and kept in the history.
 _NEXT_QUESTION_SECONDS = 5.0
+# After a question nothing is taken in for this long: a server that asks without end would otherwise take every
+# prompt away before a key is read, Ctrl-C among them.
+_KEYBOARD_SECONDS = 0.05
 
 
 class TerminalScreen:
-    """Prints above the line that is being typed."""
+    """Keeps the server's words until they are printed, above the line that is being typed if one is."""
+
+    longest: int | None = 100_000
+
+    def __init__(self) -> None:
+        self._waiting: list[str] = []
 
     def show(self, text: str) -> None:
-        self._print(text)
+        self._waiting.append(text)
 
     def show_error(self, text: str) -> None:
         has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        self._print(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
+        self.show(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
 
-    def _print(self, text: str) -> None:
-        run_in_terminal(lambda: print(text, flush=True))
+    def print_waiting(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        if not waiting:
+            return
+        # Not run_in_terminal: it makes a task of each call, of which a server that floods would make millions.
+        line = get_app_or_none()
+        is_typed = line is not None and line.is_running and not line.is_done
+        if line is not None and is_typed:
+            line.renderer.erase()
+        print("\n".join(waiting), flush=True)
+        if line is not None and is_typed:
+            line.invalidate()
 
 
 class _QuestionChanged(Exception):
@@ -49,9 +67,10 @@ class _QuestionChanged(Exception):
 
 
 class Terminal:
-    def __init__(self, conversation: Conversation, history: Path | None) -> None:
+    def __init__(self, conversation: Conversation, screen: TerminalScreen, history: Path | None) -> None:
         """`history` is the file of lines typed before, None to keep none. Answers to questions are never in it."""
         self._conversation = conversation
+        self._screen = screen
         stream = terminal() or sys.stderr
         # Without asking the terminal where its cursor is: some do not answer, and it would be warned about.
         output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
@@ -62,6 +81,7 @@ class Terminal:
         self._draft = ""
         self._news = asyncio.Event()
         self._failure: BaseException | None = None
+        self._is_over = False
 
     async def converse(self) -> ExitStatus:
         """Talk until the user leaves, with `exit` or Ctrl-D, or the server does; raises what the socket raises.
@@ -72,6 +92,9 @@ class Terminal:
         with self._listening(), _nothing_echoed():
             await self._wait_for_answer(_ANSWER_SECONDS)
             while not conversation.has_ended:
+                # Here and not where they were asked for: between two prompts Ctrl-C reaches us even if the server
+                # does not take what we send.
+                conversation.send_answers()
                 question = conversation.question
                 try:
                     line = await self._read_line(question)
@@ -91,27 +114,44 @@ class Terminal:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
-        loop = asyncio.get_running_loop()
-        descriptor = self._conversation.connection.fileno()
-        loop.add_reader(descriptor, self._take_in)
+        self._loop = asyncio.get_running_loop()
+        self._listen()
         try:
             yield
         finally:
-            loop.remove_reader(descriptor)
+            self._is_over = True
+            self._loop.remove_reader(self._conversation.connection.fileno())
+            self._screen.print_waiting()
+
+    def _listen(self) -> None:
+        if not self._is_over:
+            self._loop.add_reader(self._conversation.connection.fileno(), self._take_in)
 
     def _take_in(self) -> None:
-        question = self._conversation.question
+        """One read, and then as long without: a server that floods gets half of the time, the keyboard the other."""
+        start = self._loop.time()
+        self._loop.remove_reader(self._conversation.connection.fileno())
+        conversation = self._conversation
+        question = conversation.question
         try:
-            self._conversation.receive_waiting()
+            conversation.take_in()
         except BaseException as error:
             self._failure = error
+        self._screen.print_waiting()
         self._news.set()
-        if self._conversation.question is not question or self._conversation.has_ended or self._failure:
+        self._is_over = conversation.has_ended or self._failure is not None
+        if self._is_over or conversation.question is not question or conversation.has_answers:
             self._interrupt()
+            pause = _KEYBOARD_SECONDS
+        else:
+            pause = self._loop.time() - start
+        self._loop.call_later(pause, self._listen)
 
     async def _wait_for_answer(self, seconds: float) -> None:
+        # Not wait_for: before Python 3.12 a Ctrl-C that comes with the news is lost in it (cpython#86296).
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._news.wait(), seconds)
+            async with asyncio.timeout(seconds):
+                await self._news.wait()
         self._raise_failure()
 
     def _raise_failure(self) -> None:

@@ -30,6 +30,18 @@ class Server:
 
 
 @dataclass(frozen=True)
+class Peer:
+    """The server at the other end, once it is trusted; `certificate` names it for the tokens.
+
+    `is_private` tells whether nobody can listen in: there is TLS, or the server is this machine.
+    """
+
+    server: Server
+    certificate: str
+    is_private: bool
+
+
+@dataclass(frozen=True)
 class Policy:
     """What to do with a certificate not seen before; `confirm` asks the user, None where there is none."""
 

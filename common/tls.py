@@ -8,8 +8,10 @@ import base64
 import contextlib
 import hashlib
 import select
+import socket
 import ssl
 from pathlib import Path
+from typing import Self, cast
 
 from common.deadline import Deadline
 from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
@@ -21,6 +23,25 @@ class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
 
     Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
     """
+
+    @classmethod
+    def wrap(
+        cls,
+        plain: socket.socket,
+        context: ssl.SSLContext,
+        *,
+        server_side: bool = False,
+        server_hostname: str | None = None,
+    ) -> Self:
+        """Take over an open socket, for TLS by one of the contexts below; the handshake is still to come."""
+        wrapped = context.wrap_socket(
+            plain,
+            server_side=server_side,
+            server_hostname=server_hostname,
+            do_handshake_on_connect=False,
+            suppress_ragged_eofs=False,
+        )
+        return cast(Self, wrapped)  # the contexts' sslsocket_class
 
     def handshake(self, timeout: float | None) -> None:
         """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""

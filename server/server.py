@@ -96,11 +96,7 @@ class Server(socketserver.ThreadingTCPServer):
         if plan.tls is None:
             request = MessageSocket.adopt(connection)
         else:
-            wrapped = plan.tls.wrap_socket(
-                connection, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
-            )
-            assert isinstance(wrapped, SecureMessageSocket)
-            request = wrapped
+            request = SecureMessageSocket.wrap(connection, plan.tls, server_side=True)
         request.plan = plan
         return request, address
 

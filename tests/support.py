@@ -162,10 +162,8 @@ def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageMixin:
     plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
     client: MessageMixin
     if tls:
-        wrapped = client_context().wrap_socket(plain, do_handshake_on_connect=False, suppress_ragged_eofs=False)
-        assert isinstance(wrapped, SecureMessageSocket)
-        wrapped.handshake(PATIENCE)
-        client = wrapped
+        client = secure = SecureMessageSocket.wrap(plain, client_context())
+        secure.handshake(PATIENCE)
     else:
         client = MessageSocket.adopt(plain)
     client.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
@@ -382,11 +380,8 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     ensure(certificate, key)
     first, second = socket.socketpair()
-    ours = server_context(certificate, key).wrap_socket(
-        first, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
-    )
-    theirs = client_context().wrap_socket(second, do_handshake_on_connect=False, suppress_ragged_eofs=False)
-    assert isinstance(ours, SecureMessageSocket) and isinstance(theirs, SecureMessageSocket)
+    ours = SecureMessageSocket.wrap(first, server_context(certificate, key), server_side=True)
+    theirs = SecureMessageSocket.wrap(second, client_context())
     failure: list[BaseException] = []
 
     def shake_hands() -> None:
@@ -401,6 +396,17 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
     thread.join(PATIENCE)
     assert not failure, failure
     return ours, theirs
+
+
+def outward_address() -> str | None:
+    """An address of this machine that is not loopback; nothing is sent to find it."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))
+        except OSError:
+            return None
+        address: str = probe.getsockname()[0]
+    return None if address.startswith("127.") else address
 
 
 def _descriptors() -> dict[int, str]:

@@ -3,12 +3,13 @@
 import logging
 import socket
 import threading
+import unittest
 import warnings
 
 from client.connection import connect, explained
 from client.state import StateFolder
 from client.tokens import WITHOUT_TLS
-from client.trust import Policy, Server, Trust
+from client.trust import Peer, Policy, Server, Trust
 from common.errors import (
     ConnectionEnded,
     ConnectionLost,
@@ -21,7 +22,7 @@ from common.errors import (
     UnexpectedTLS,
 )
 from common.sockets import MessageMixin
-from tests.support import PATIENCE, PorterTestCase
+from tests.support import PATIENCE, PorterTestCase, outward_address
 
 
 class Connect(PorterTestCase):
@@ -31,18 +32,21 @@ class Connect(PorterTestCase):
         super().setUp()
         logging.getLogger("porter.client").addHandler(logging.NullHandler())
 
-    def connect(self, port: int, policy: Policy | None = None, *, tls: bool = True) -> tuple[MessageMixin, str]:
+    def connect(
+        self, port: int, policy: Policy | None = None, *, tls: bool = True, host: str = "127.0.0.1"
+    ) -> tuple[MessageMixin, Peer]:
         trust = Trust(StateFolder(self.folder / "state")) if tls else None
-        connection, certificate = connect(Server("127.0.0.1", port), 1000, trust, policy or Policy())
+        connection, peer = connect(Server(host, port), 1000, trust, policy or Policy())
         self.addCleanup(connection.close)
-        return connection, certificate
+        return connection, peer
 
     def test_a_trusted_connection_and_the_name_of_its_certificate(self) -> None:
         with self.server("echo") as server:
-            connection, certificate = self.connect(server.port)
+            connection, peer = self.connect(server.port)
             connection.send_message("x")
             self.assertEqual("x", connection.receive_message())
-            self.assertIn(certificate, server.service.description)
+            self.assertIn(peer.certificate, server.service.description)
+            self.assertTrue(peer.is_private)
             self.assertEqual(1000, connection.max_message)
 
     def test_one_that_is_not_trusted_is_sent_nothing_but_close_notify(self) -> None:
@@ -80,7 +84,16 @@ class Connect(PorterTestCase):
 
     def test_without_tls_there_is_no_certificate(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
-            self.assertEqual(WITHOUT_TLS, self.connect(listener.getsockname()[1], tls=False)[1])
+            port = listener.getsockname()[1]
+            peer = Peer(Server("127.0.0.1", port), WITHOUT_TLS, is_private=True)
+            self.assertEqual(peer, self.connect(port, tls=False)[1])
+
+    @unittest.skipIf(outward_address() is None, "this machine has no address but loopback")
+    def test_without_tls_only_this_machine_is_private(self) -> None:
+        host = str(outward_address())
+        with socket.create_server((host, 0)) as listener:
+            _, peer = self.connect(listener.getsockname()[1], tls=False, host=host)
+            self.assertFalse(peer.is_private)
 
 
 class Explained(PorterTestCase):

@@ -3,8 +3,8 @@
 from client.conversation import Conversation, Question
 from client.state import StateFolder
 from client.tokens import Tokens
-from client.trust import Server
-from common.errors import ConnectionLost, ExitStatus, UnexpectedKind
+from client.trust import Peer, Server
+from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, UnexpectedKind
 from common.kinds import Kind, compose
 from tests.support import PorterTestCase, socket_pair
 
@@ -16,8 +16,12 @@ class ConversationTests(PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.peer.close)
         self.shown: list[str] = []
-        self.tokens = Tokens(StateFolder(self.folder / "state"), Server("h", 1), "c")
-        self.talk = Conversation(self.ours, self.tokens, self)
+        self.talk = self.conversation(Peer(Server("h", 1), "c", is_private=True))
+
+    longest: int | None = 10_000
+
+    def conversation(self, peer: Peer) -> Conversation:
+        return Conversation(self.ours, peer, Tokens(StateFolder(self.folder / "state"), peer), self)
 
     def show(self, text: str) -> None:
         self.shown.append(text)
@@ -42,7 +46,7 @@ class ConversationTests(PorterTestCase):
         self.assertIsNone(self.talk.question)
         self.assertEqual("TEXT Bob", self.peer.receive_message())
         self.hear((Kind.SECRET, "Password: "))
-        self.assertEqual(Question("Password: ", True), self.talk.question)
+        self.assertEqual(Question("[h:1] Password: ", True), self.talk.question)
 
     def test_tokens_are_given_and_taken_without_a_word(self) -> None:
         self.hear((Kind.GET_TOKEN, ""))
@@ -107,3 +111,34 @@ class ConversationTests(PorterTestCase):
         with self.assertRaises(ConnectionLost):
             self.talk.send("x")
         self.assertEqual(["! over the limit"], self.shown)
+
+    def test_where_others_can_listen_no_secret_is_asked_for_and_no_token_is_sent(self) -> None:
+        self.talk = self.conversation(Peer(Server("h", 1), "no TLS", is_private=False))
+        self.hear((Kind.SET_TOKEN, "abc"), (Kind.GET_TOKEN, ""), (Kind.ASK, "Name: "))
+        self.assertEqual("TOKEN", self.peer.receive_message())
+        for secret in (None, "horse"):
+            self.talk.secret = secret
+            with self.assertRaisesRegex(TrustError, "h:1 asks for a secret without TLS"):
+                self.hear((Kind.SECRET, "Password: "))
+        self.talk.connection.close()
+        self.assertIsNone(self.peer.receive_message())
+
+    def test_what_fills_no_screen_is_cut_and_a_prompt_too(self) -> None:
+        self.hear((Kind.TEXT, "x" * 10_001), (Kind.ASK, "y" * 5000))
+        self.assertEqual(["x" * 10_000 + "\n... and 1 more characters"], self.shown)
+        self.assertEqual(Question("y" * 1000, False), self.talk.question)
+        self.longest = None
+        self.hear((Kind.TEXT, "x" * 10_001))
+        self.assertEqual("x" * 10_001, self.shown[-1])
+
+    def test_a_server_that_asks_without_end_is_not_answered_without_end(self) -> None:
+        with self.assertRaisesRegex(ProtocolError, "asks and asks"):
+            self.hear(*[(Kind.GET_TOKEN, "")] * 17)
+
+    def test_taking_in_sends_nothing(self) -> None:
+        self.peer.send_message("GET-TOKEN")
+        self.talk.take_in()
+        self.assertTrue(self.talk.has_answers)
+        self.talk.send_answers()
+        self.assertEqual("TOKEN", self.peer.receive_message())
+        self.assertFalse(self.talk.has_answers)

@@ -1,8 +1,7 @@
 """The client as a program: which server it trusts, and what it sends to one that it does not."""
 
 from tests.client.test_main import Behaviour
-from tests.client.test_terminal import outward_address
-from tests.support import PorterTestCase
+from tests.support import PorterTestCase, outward_address
 
 
 class Trusting(PorterTestCase):

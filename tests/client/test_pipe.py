@@ -10,7 +10,7 @@ from client.conversation import Conversation
 from client.pipe import Lines, PipeScreen, converse
 from client.state import StateFolder
 from client.tokens import Tokens
-from client.trust import Server
+from client.trust import Peer, Server
 from common.errors import ConnectionLost, ExitStatus, UsageError
 from common.kinds import Kind, compose
 from tests.support import PATIENCE, PorterTestCase, socket_pair
@@ -34,8 +34,9 @@ class Pipe(PorterTestCase):
             os.close(self.writer)
 
     def start(self, secret: str | None = None) -> threading.Thread:
-        tokens = Tokens(StateFolder(self.folder / "state"), Server("h", 1), "c")
-        conversation = Conversation(self.ours, tokens, PipeScreen(), secret)
+        peer = Peer(Server("h", 1), "c", is_private=True)
+        tokens = Tokens(StateFolder(self.folder / "state"), peer)
+        conversation = Conversation(self.ours, peer, tokens, PipeScreen(), secret)
 
         def run() -> None:
             try:

@@ -1,5 +1,6 @@
 """The client on a terminal: a real one, read as a screen."""
 
+import contextlib
 import socket
 import sys
 
@@ -8,7 +9,7 @@ import pyte
 
 from common.kinds import Kind, compose
 from common.sockets import MessageSocket, Timeouts
-from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, wait_until
+from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, outward_address, wait_until
 
 
 class Screen:
@@ -60,7 +61,9 @@ class Screen:
 
     def status(self) -> int | None:
         self.lines()
-        self.child.expect(pexpect.EOF)
+        with contextlib.suppress(pexpect.EOF):
+            while True:
+                self.raw += self.child.read_nonblocking(100_000, timeout=PATIENCE)
         self.child.wait()
         return self.child.exitstatus
 
@@ -126,7 +129,7 @@ class WithServer(PorterTestCase):
             for number in range(1, 4):
                 wait_until(lambda client=client: client.lines()[-1:] == ["Name:"], "the question")
                 client.enter("Alice")
-                wait_until(lambda client=client: client.lines()[-1:] == ["Password:"], "the question")
+                client.wait_for(f"[127.0.0.1:{server.port}] Password:")
                 client.enter("wrong")
                 wait_until(
                     lambda client=client, number=number: client.lines().count("wrong name or password") == number,
@@ -160,7 +163,7 @@ class WithServer(PorterTestCase):
             client = self.client(server)
             client.wait_for("Name [Alice]:")
             client.enter()
-            client.wait_for("Password:")
+            client.wait_for(f"[127.0.0.1:{server.port}] Password:")
             client.enter("correct horse")
             client.wait_for("Hello, Alice!", ">")
             client.enter("/logout")
@@ -190,6 +193,7 @@ class WhileTyping(PorterTestCase):
             listener.settimeout(PATIENCE)
             self.client = Screen(self, "--port", str(listener.getsockname()[1]), "--no-input", "--no-tls")
             accepted, _ = listener.accept()
+            self.peer = f"127.0.0.1:{listener.getsockname()[1]}"
         self.server_side = MessageSocket.adopt(accepted)
         self.server_side.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
         self.addCleanup(self.server_side.close)
@@ -220,15 +224,15 @@ class WhileTyping(PorterTestCase):
         self.say(Kind.TEXT, "good")
         self.client.wait_for("well? yes", "good", "> a draft")
 
-    def test_what_was_typed_when_a_secret_is_asked_for_is_not_shown_again(self) -> None:
+    def test_a_secret_shows_who_asks_and_what_was_typed_before_it_is_not_shown_again(self) -> None:
         self.client.type("hunter2")
         self.client.wait_for("ready", "> hunter2")
         self.say(Kind.SECRET, "psst? ")
-        self.client.wait_for("ready", "psst?")
+        self.client.wait_for("ready", f"[{self.peer}] psst?")
         self.client.enter("hunter2")
         self.assertEqual("TEXT hunter2", self.server_side.receive_message())
         self.say(Kind.TEXT, "good")
-        self.client.wait_for("psst? *******", "good", ">")
+        self.client.wait_for(f"[{self.peer}] psst? *******", "good", ">")
 
     def test_what_is_typed_before_the_next_question_is_not_shown(self) -> None:
         self.say(Kind.ASK, "Name: ")
@@ -317,14 +321,3 @@ class Questions(PorterTestCase):
             client.wait_for(">")
             client = Screen(self, "--host", host, "--port", str(server.port))
             client.wait_for(">")
-
-
-def outward_address() -> str | None:
-    """An address of this machine that is not loopback; nothing is sent to find it."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-        except OSError:
-            return None
-        address: str = probe.getsockname()[0]
-    return None if address.startswith("127.") else address

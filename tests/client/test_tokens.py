@@ -2,7 +2,7 @@
 
 from client.state import StateFolder
 from client.tokens import WITHOUT_TLS, Tokens, forget
-from client.trust import Server
+from client.trust import Peer, Server
 from tests.support import PorterTestCase
 
 SERVER = Server("example.org", 9090)
@@ -13,8 +13,15 @@ class TokenTests(PorterTestCase):
         super().setUp()
         self.state = StateFolder(self.folder / "state")
 
-    def tokens(self, server: Server = SERVER, certificate: str = "SHA256:x", *, saves: bool = True) -> Tokens:
-        return Tokens(self.state, server, certificate, saves=saves)
+    def tokens(
+        self,
+        server: Server = SERVER,
+        certificate: str = "SHA256:x",
+        *,
+        saves: bool = True,
+        is_private: bool = True,
+    ) -> Tokens:
+        return Tokens(self.state, Peer(server, certificate, is_private), saves=saves)
 
     def test_a_token_is_there_for_the_next_run(self) -> None:
         self.tokens().set("abc")
@@ -29,6 +36,14 @@ class TokenTests(PorterTestCase):
             (SERVER, WITHOUT_TLS),
         ):
             self.assertEqual("", self.tokens(server, certificate).get())
+
+    def test_where_others_can_listen_none_is_sent_or_kept(self) -> None:
+        self.tokens(certificate=WITHOUT_TLS).set("abc")
+        exposed = self.tokens(certificate=WITHOUT_TLS, is_private=False)
+        self.assertEqual("", exposed.get())
+        exposed.set("def")
+        exposed.set("")
+        self.assertEqual("abc", self.tokens(certificate=WITHOUT_TLS).get())
 
     def test_an_empty_one_forgets(self) -> None:
         self.tokens().set("")

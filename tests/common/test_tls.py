@@ -50,11 +50,8 @@ class Handshakes(PorterTestCase):
         ensure(certificate, key)
         first, second = socket.socketpair()
         self.addCleanup(second.close)
-        ours = server_context(certificate, key).wrap_socket(
-            first, server_side=True, do_handshake_on_connect=False, suppress_ragged_eofs=False
-        )
+        ours = SecureMessageSocket.wrap(first, server_context(certificate, key), server_side=True)
         self.addCleanup(ours.close)
-        assert isinstance(ours, SecureMessageSocket)
         return ours, second
 
     def test_a_silent_peer_is_waited_for_until_the_timeout(self) -> None:
@@ -107,9 +104,8 @@ class Handshakes(PorterTestCase):
     def test_a_client_that_meets_a_plain_server_says_so(self) -> None:
         first, second = socket.socketpair()
         self.addCleanup(second.close)
-        client = client_context().wrap_socket(first, do_handshake_on_connect=False, suppress_ragged_eofs=False)
+        client = SecureMessageSocket.wrap(first, client_context())
         self.addCleanup(client.close)
-        assert isinstance(client, SecureMessageSocket)
         second.sendall(encode("ERROR this is TLS, but the connection is plain"))
         with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
             client.handshake(PATIENCE)

@@ -1,0 +1,143 @@
+"""The client against a server that means harm: it stays small, it ends when it is told to, and tells no secret."""
+
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import unittest
+from pathlib import Path
+
+from common.framing import encode
+from tests.client.test_main import Behaviour
+from tests.client.test_terminal import Screen
+from tests.support import PATIENCE, PorterTestCase, environment, outward_address, wait_until
+
+ENOUGH = 1_000_000
+MOST_MEMORY = 200 * 1024  # KiB
+
+
+class FloodingServer:
+    """Sends `data` again and again to the one client it accepts, until that is gone."""
+
+    def __init__(self, case: PorterTestCase, data: bytes) -> None:
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener.settimeout(PATIENCE)
+        self.port = self._listener.getsockname()[1]
+        self._data = data
+        self._thread = threading.Thread(target=self._flood)
+        self._thread.start()
+        case.addCleanup(self._thread.join, PATIENCE)
+        self.has_sent_enough = threading.Event()
+
+    def _flood(self) -> None:
+        with self._listener:
+            connection, _ = self._listener.accept()
+        sent = 0
+        with connection:
+            try:
+                while True:
+                    sent += connection.send(self._data)
+                    if sent >= ENOUGH:
+                        self.has_sent_enough.set()
+            except OSError:
+                self.has_sent_enough.set()
+
+
+FLOODS = {
+    "small messages": encode("TEXT x") * 5000,
+    "long messages": encode("TEXT " + "y" * 1_000_000),
+    "escape sequences": encode("TEXT " + "\x1b" * 4_000_000),
+    "questions": encode("ASK well? ") * 5000,
+    "long questions": encode("ASK " + "?" * 4_000_000),
+    "tokens": encode("SET-TOKEN " + "t" * 1000) * 100,
+}
+
+
+class OnTerminal(PorterTestCase):
+    def screen(self, server: FloodingServer) -> Screen:
+        return Screen(self, "--port", str(server.port), "--no-input", "--no-tls")
+
+    def test_no_flood_makes_it_big_or_keeps_ctrl_c_from_it(self) -> None:
+        for name, data in FLOODS.items():
+            with self.subTest(name):
+                server = FloodingServer(self, data)
+                client = self.screen(server)
+                wait_until(lambda: client.lines() and server.has_sent_enough.is_set(), "the flood")  # noqa: B023
+                client.type("\x03")
+                self.assertLess(most_memory(client.child.pid), MOST_MEMORY)
+                self.assertEqual(130, client.status())
+
+    def test_who_asks_for_the_token_without_end_is_76(self) -> None:
+        client = self.screen(FloodingServer(self, encode("GET-TOKEN") * 5000))
+        client.wait_for_line("it asks and asks")
+        self.assertEqual(76, client.status())
+
+
+class InPipe(PorterTestCase):
+    client = Behaviour.client
+
+    def test_no_flood_keeps_ctrl_c_from_it(self) -> None:
+        for name in ("small messages", "escape sequences", "questions"):
+            with self.subTest(name):
+                server = FloodingServer(self, FLOODS[name])
+                with (self.folder / "output").open("wb") as output:
+                    client = subprocess.Popen(
+                        [sys.executable, "-P", "-m", "client", "--no-tls", "--port", str(server.port)],
+                        env=environment(self.folder),
+                        stdin=subprocess.PIPE,
+                        stdout=output,
+                        stderr=subprocess.PIPE,
+                    )
+                    self.assertTrue(server.has_sent_enough.wait(PATIENCE))
+                    client.send_signal(signal.SIGINT)
+                    _, errors = client.communicate(timeout=PATIENCE)
+                self.assertEqual((130, b""), (client.returncode, errors))
+
+    def test_a_message_that_is_announced_too_long_is_76_before_it_comes(self) -> None:
+        server = FloodingServer(self, b"\x0a\xff\xff\xff")
+        status, out, errors = run_client(self.folder, server.port)
+        self.assertEqual((76, ""), (status, out))
+        self.assertIn("does not keep to the protocol", errors)
+
+    def test_a_token_of_ten_megabytes_is_not_kept(self) -> None:
+        server = FloodingServer(self, encode("SET-TOKEN " + "t" * 10_000_000) + encode("NONSENSE"))
+        self.assertEqual(76, run_client(self.folder, server.port)[0])
+        self.assertEqual([], [path.name for path in (self.folder / "state").rglob("*") if path.is_file()])
+
+    @unittest.skipIf(outward_address() is None, "this machine has no address but loopback")
+    def test_no_secret_and_no_token_leaves_this_machine_in_clear(self) -> None:
+        host = str(outward_address())
+        options = {"host": host, "tls": {"enabled": False, "allow_plain_login": True}}
+        with self.server("auth", **options) as server:
+            arguments = ["--host", host, "--password-file", str(self.write("password", "correct horse\n"))]
+            status, out, errors = self.client(server, *arguments, input="Alice\n")
+            self.assertEqual((76, ""), (status, out))
+            self.assertIn("asks for a secret without TLS", errors)
+            server.log.wait_for("client disconnected")
+            received = [line for line in server.log.messages if "received" in line]
+            self.assertEqual(["TOKEN", "TEXT Alice"], [_text_of(line) for line in received])
+
+
+def _text_of(line: str) -> str:
+    """What a message of this length must have been: the log has lengths only."""
+    length = int(line.rpartition("received, ")[2].split()[0])
+    return {len("TOKEN"): "TOKEN", len("TEXT Alice"): "TEXT Alice"}.get(length, line)
+
+
+def run_client(folder: Path, port: int) -> tuple[int, str, str]:
+    done = subprocess.run(
+        [sys.executable, "-P", "-m", "client", "--no-tls", "--port", str(port)],
+        env=environment(folder),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def most_memory(pid: int) -> int:
+    """The most a process has ever had in memory, in KiB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))
