@@ -18,6 +18,7 @@ from server.addresses import canonical
 from server.clients import Clients
 from server.configuration import Configuration
 from server.handlers.auth import AuthHandler
+from server.hashworkers import HashWorkers
 from server.lockout import Lockout
 from server.names import account_name
 from server.passwords import Passwords
@@ -49,7 +50,7 @@ class Administration:
         self._accounts = Accounts(self.store, limits)
         self._clients = Clients(self.store, limits)
         self._sessions = Sessions(self.store, options.sessions)
-        self._passwords = Passwords(options.passwords)
+        self._passwords = Passwords(options.passwords, HashWorkers())
         self._lockout = Lockout(self.store, options.lockout)
 
     def list(self, options: argparse.Namespace) -> str:

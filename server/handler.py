@@ -7,43 +7,21 @@ that it need not catch.
 import logging
 import socketserver
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from common.deadline import Deadline
 from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
 from common.kinds import FROM_CLIENT, Kind, compose, parse
 from common.sockets import MessageMixin
 from server.addresses import canonical, show
-from server.settings import Limits, RegistrationLimits, Section
-
-if TYPE_CHECKING:
-    from server.store import Store
-    from server.watcher import Watcher
+from server.resources import Resources
+from server.settings import Limits, Section
 
 LOG = logging.getLogger("porter.server")
 _MOST_EARLY_MESSAGES = 16
-
-
-@dataclass(frozen=True)
-class Resources:
-    """What the process has for its handlers, opened when it is first asked for: echo needs no database."""
-
-    open_store: "Callable[[], Store]"
-    open_watcher: "Callable[[], Watcher]"
-    registration_limits: RegistrationLimits
-
-    @property
-    def store(self) -> "Store":
-        """The database; raises StoreUnavailable if it cannot be opened."""
-        return self.open_store()
-
-    @property
-    def watcher(self) -> "Watcher":
-        """What ends connections whose session was ended elsewhere; raises StoreUnavailable too."""
-        return self.open_watcher()
 
 
 @dataclass(frozen=True)

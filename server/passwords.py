@@ -1,11 +1,6 @@
-"""The rules for passwords, and their hashes: argon2id, through passlib. It knows no accounts and no sockets.
-
-A hash takes tens of milliseconds of a core and megabytes of memory, so only a few are computed at a time.
-"""
+"""The rules for passwords, and their hashes: argon2id, through passlib. It knows no accounts and no sockets."""
 
 import logging
-import os
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,22 +12,22 @@ from passlib.context import CryptContext
 from passlib.handlers.argon2 import argon2
 
 from common.errors import Busy, Refusal
+from server.hashworkers import HashWorkers
 from server.options import MOST_MEMORY_KIB, MOST_PASSWORD_CHARACTERS, MOST_THREADS, MOST_WORK, PasswordOptions
 
 LOG = logging.getLogger("porter.server")
 _COMMON_PASSWORDS = Path(__file__).parent / "common_passwords.txt"
-_QUEUE = 16
-_LONGEST_WAIT = 2.0
 _SHORTEST_HASH = 16  # bytes; a hash that lost its end would be told by fewer
 _EVEN = 2.5  # hashes: what the rest of a refusal takes, and a hash at an older cost, stay below
 _LONGEST_EVEN = 1.0
 
 
 class Passwords:
-    """Hashes and verifies; each at most waits its turn for 2 seconds, and raises Busy if it does not come."""
+    """Hashes and verifies, by the workers, who raise Busy when there is too much to do."""
 
-    def __init__(self, options: PasswordOptions) -> None:
+    def __init__(self, options: PasswordOptions, workers: HashWorkers) -> None:
         self._options = options
+        self._workers = workers
         self._context = CryptContext(
             schemes=["argon2"],
             argon2__type="ID",
@@ -40,9 +35,6 @@ class Passwords:
             argon2__rounds=options.argon2.time_cost,
             argon2__parallelism=options.argon2.parallelism,
         )
-        permits = max(1, _cores() - 1)
-        self._permits = threading.Semaphore(permits)
-        self._places = threading.Semaphore(permits + _QUEUE)
         self._nobodys_hash = self._context.hash(_prepare("nobody"))  # loads argon2, so that no login pays for that
         started = time.monotonic()
         self._context.verify("somebody", self._nobodys_hash)
@@ -56,9 +48,7 @@ class Passwords:
             raise Refusal("that is one of the commonest passwords, which are guessed first")
 
     def hash(self, password: str) -> str:
-        prepared = _prepare(password)
-        with self._permit():
-            return self._context.hash(prepared)
+        return self._workers.run(self._context.hash, _prepare(password))
 
     def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
         """Whether the password is right, and a better hash to store if the stored one is below today's cost.
@@ -72,14 +62,16 @@ class Passwords:
         if stored is not None and (damage := _damage(stored)):
             LOG.error("a stored password hash cannot be used: %s", damage)
             stored = None
-        with self._permit():
-            if stored is not None:
-                try:
-                    return self._context.verify_and_update(prepared, stored)
-                except (ValueError, TypeError) as error:
-                    LOG.error("a stored password hash cannot be used: %s", type(error).__name__)
-            self._context.verify(prepared, self._nobodys_hash)
-            return False, None
+        return self._workers.run(self._verify, prepared, stored)
+
+    def _verify(self, prepared: str, stored: str | None) -> tuple[bool, str | None]:
+        if stored is not None:
+            try:
+                return self._context.verify_and_update(prepared, stored)
+            except (ValueError, TypeError) as error:
+                LOG.error("a stored password hash cannot be used: %s", type(error).__name__)
+        self._context.verify(prepared, self._nobodys_hash)
+        return False, None
 
     @contextmanager
     def even_refusals(self) -> Iterator[None]:
@@ -95,25 +87,6 @@ class Passwords:
         except Refusal:
             time.sleep(max(0.0, even - time.monotonic()))
             raise
-
-    @contextmanager
-    def _permit(self) -> Iterator[None]:
-        if not self._places.acquire(blocking=False):
-            raise Busy("busy, try again in a moment")
-        try:
-            if not self._permits.acquire(timeout=_LONGEST_WAIT):
-                raise Busy("busy, try again in a moment")
-            try:
-                yield
-            finally:
-                self._permits.release()
-        finally:
-            self._places.release()
-
-
-def _cores() -> int:
-    """How many cores this process may use, which in a container are fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _prepare(password: str) -> str:

@@ -6,7 +6,6 @@ import os
 import socket
 import threading
 from functools import partial
-from typing import TYPE_CHECKING
 
 from common import PROJECT_ROOT, VERSION, logs
 from common.errors import ConfigurationError, PorterError, Unavailable
@@ -14,12 +13,9 @@ from server import certificate
 from server.addresses import show_endpoint
 from server.configuration import Configuration, exposes_passwords
 from server.descriptors import make_room_for
-from server.handler import Mode, Resources
+from server.handler import Mode
+from server.resources import Resources
 from server.server import Plan, Server
-
-if TYPE_CHECKING:
-    from server.store import Store
-    from server.watcher import Watcher
 
 LOG = logging.getLogger("porter.server")
 
@@ -30,8 +26,7 @@ class Service:
     def __init__(self, configuration: Configuration) -> None:
         """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had."""
         self._configuration = configuration
-        self._store: Store | None = None
-        self._watcher: Watcher | None = None
+        self._resources = Resources(configuration.settings.store, configuration.settings.registration_limits)
         self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
         LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
         make_room_for(configuration.settings.limits.max_connections)
@@ -40,7 +35,7 @@ class Service:
             self._server = _listen(configuration.settings.host, configuration.settings.port, plan)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
-            self._close_store()
+            self._resources.close()
             raise
         self.description = f"{self._server_endpoint()} {self._shown}"
         self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
@@ -93,7 +88,7 @@ class Service:
         """Free what is left after the drain; connections that have not ended even by being cut are left behind."""
         unfinished = self.connections
         self._server.server_close()
-        self._close_store()
+        self._resources.close()
         LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
 
     def abandon(self) -> None:
@@ -110,9 +105,9 @@ class Service:
             certificate.ensure(configuration.certificate, configuration.key)
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             shown = f"({settings.mode}, TLS {fingerprint})"
-        resources = Resources(self._open_store, self._open_watcher, settings.registration_limits)
+        self._resources.registration_limits = settings.registration_limits
         try:
-            shared = choice.handler_class.prepare(choice.options, resources)
+            shared = choice.handler_class.prepare(choice.options, self._resources)
         except PorterError:
             raise
         except Exception as error:  # a handler of one's own may fail in any way
@@ -120,28 +115,6 @@ class Service:
             raise Unavailable(f"mode {settings.mode} cannot be had: {type(error).__name__}: {error}") from error
         mode = Mode(settings.mode, choice.options, settings.limits, shared)
         return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), shown
-
-    def _open_store(self) -> "Store":
-        """The database, opened for the first mode that needs it."""
-        if self._store is None:
-            from server.store import Store  # 150 ms that echo does without
-
-            self._store = Store(self._configuration.settings.store)
-        return self._store
-
-    def _open_watcher(self) -> "Watcher":
-        """The one thread that watches the store, started for the first mode that needs it."""
-        if self._watcher is None:
-            from server.watcher import Watcher
-
-            self._watcher = Watcher(self._open_store())
-        return self._watcher
-
-    def _close_store(self) -> None:
-        if self._watcher is not None:
-            self._watcher.close()
-        if self._store is not None:
-            self._store.close()
 
     def _server_endpoint(self) -> str:
         host, port = self._server.server_address[:2]

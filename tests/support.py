@@ -231,6 +231,27 @@ class Talker:
         return self.expect(Kind.ERROR)
 
 
+def at_once(*calls: Callable[[], object]) -> None:
+    """Make all calls at the same moment, each in a thread of its own; raises what the first of them raised."""
+    ready = threading.Barrier(len(calls))
+    failures: list[BaseException] = []
+
+    def run_one(call: Callable[[], None]) -> None:
+        ready.wait(PATIENCE)
+        try:
+            call()
+        except BaseException as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=run_one, args=(call,)) for call in calls]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(2 * PATIENCE)
+    if failures:
+        raise failures[0]
+
+
 class LogWatcher(logging.Filter):
     """Keeps the messages of a log, and waits for one. A filter, since a reload takes all handlers away."""
 
@@ -282,13 +303,13 @@ class ServerProcess:
             raise AssertionError("the server does not say that it listens")
         return self.process.stdout.readline().rstrip("\n")
 
-    def connect(self) -> MessageMixin:
-        client = connect(self.port, tls=self._case.tls)
+    def connect(self, source: str = "127.0.0.1") -> MessageMixin:
+        client = connect(self.port, tls=self._case.tls, source=source)
         self._case.addCleanup(client.close)
         return client
 
-    def talk(self) -> Talker:
-        return Talker(self._case, self.connect())
+    def talk(self, source: str = "127.0.0.1") -> Talker:
+        return Talker(self._case, self.connect(source))
 
     def signal(self, number: signal.Signals) -> None:
         self.process.send_signal(number)

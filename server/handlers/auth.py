@@ -8,8 +8,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import Busy, Refusal
-from server.handler import Handler, Resources
+from server.handler import Handler
 from server.options import LockoutOptions, PasswordOptions, SessionOptions
+from server.resources import Resources
 
 if TYPE_CHECKING:
     from server.logins import Login, Logins
@@ -54,7 +55,7 @@ class AuthHandler(Handler):
         return Logins(
             store,
             Accounts(store, resources.registration_limits),
-            Passwords(options.passwords),
+            Passwords(options.passwords, resources.hash_workers),
             Lockout(store, options.lockout),
             Sessions(store, options.sessions),
             Revocations(store),

@@ -3,7 +3,8 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import Refusal
-from server.handler import Handler, Resources
+from server.handler import Handler
+from server.resources import Resources
 
 if TYPE_CHECKING:
     from server.clients import Clients

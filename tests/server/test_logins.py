@@ -6,6 +6,7 @@ from unittest import mock
 
 from common.errors import Busy, Refusal
 from server.accounts import Accounts
+from server.hashworkers import HashWorkers
 from server.lockout import Lockout
 from server.logins import IMPOSSIBLE, WRONG, Login, Logins
 from server.names import AccountName, account_name
@@ -25,6 +26,8 @@ HOME, AWAY = "10.0.0.1", "10.0.0.2"
 class Behaviour:
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
+        self.workers = HashWorkers()
+        self.addCleanup(self.workers.close)
         self.watcher = Watcher(self.store)
         self.addCleanup(self.watcher.close)
         self.logins = self.make(Argon2Options(memory_kib=8, time_cost=1, parallelism=1))
@@ -34,7 +37,7 @@ class Behaviour:
         return Logins(
             self.store,
             Accounts(self.store, RegistrationLimits()),
-            Passwords(PasswordOptions(argon2=argon2)),
+            Passwords(PasswordOptions(argon2=argon2), self.workers),
             Lockout(self.store, LockoutOptions(free_attempts=2, first_delay=30)),
             Sessions(self.store, SessionOptions(per_user=3, renew_after=600)),
             Revocations(self.store),

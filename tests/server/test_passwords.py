@@ -1,10 +1,10 @@
 """Passwords: the rules, the hashes, and how many are computed at once."""
 
-import threading
+import time
 from unittest import mock
 
 from common.errors import Busy, Refusal
-from server import passwords
+from server.hashworkers import HashWorkers
 from server.options import Argon2Options, PasswordOptions
 from server.passwords import Passwords
 from tests.support import PATIENCE, PorterTestCase
@@ -15,7 +15,12 @@ QUICK = Argon2Options(memory_kib=8, time_cost=1, parallelism=1)
 class PasswordTests(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.passwords = Passwords(PasswordOptions(argon2=QUICK))
+        self.workers = HashWorkers()
+        self.addCleanup(self.workers.close)
+        self.passwords = self.made(QUICK)
+
+    def made(self, argon2: Argon2Options, **options: int) -> Passwords:
+        return Passwords(PasswordOptions(argon2=argon2, **options), self.workers)
 
     def test_a_hash_is_argon2id_with_the_configured_cost_and_a_salt(self) -> None:
         first, second = self.passwords.hash("correct horse"), self.passwords.hash("correct horse")
@@ -56,46 +61,56 @@ class PasswordTests(PorterTestCase):
 
     def test_a_dearer_cost_is_applied_at_the_next_login(self) -> None:
         stored = self.passwords.hash("correct horse")
-        dearer = Passwords(PasswordOptions(argon2=Argon2Options(memory_kib=16, time_cost=1, parallelism=1)))
+        dearer = self.made(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
         right, better = dearer.verify("correct horse", stored)
         self.assertTrue(right)
         assert better is not None
         self.assertIn("m=16", better)
         self.assertEqual((True, None), dearer.verify("correct horse", better))
 
-    def test_a_damaged_hash_is_wrong_and_an_error_in_the_log(self) -> None:
-        for damaged in (
-            "garbage",
-            "$argon2id$v=19$m=8,t=1,p=1$xx",
-            "$argon2id$v=19$m=99999999,t=1,p=1$c2FsdHNhbHQ$aGFzaA",
+    def test_a_hash_that_is_damaged_or_too_costly_is_wrong_after_the_same_work_and_an_error_in_the_log(self) -> None:
+        hashed = "c2FsdHNhbHQ$" + "a" * 43
+        for stored, reason in (
+            ("garbage", "damaged"),
+            ("", "damaged"),
+            ("$argon2id$v=19$m=8,t=1,p=1$xx", "damaged"),
+            ("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA", "damaged"),
+            (f"$argon2id$v=19$m=99999999,t=1,p=1${hashed}", "costs too much"),
+            (f"$argon2id$v=19$m=8,t=99999999,p=1${hashed}", "costs too much"),
+            (f"$argon2id$v=19$m=8,t=1,p=999${hashed}", "costs too much"),
+            (f"$argon2id$v=19$m=8,t=1,p=16${hashed}", "cannot be used"),  # below what the algorithm allows
         ):
-            with self.assertLogs("porter.server", "ERROR") as logged:
-                self.assertEqual((False, None), self.passwords.verify("correct horse", damaged))
-            self.assertEqual(1, len(logged.records))
+            with (
+                self.subTest(stored[:40]),
+                self.assertLogs("porter.server", "ERROR") as logged,
+                mock.patch.object(self.passwords._context, "verify", wraps=self.passwords._context.verify) as verify,
+            ):
+                self.assertEqual((False, None), self.passwords.verify("correct horse", stored))
+                self.assertEqual(1, len(logged.records))
+                self.assertIn(reason, logged.output[0])
+                verify.assert_called_once_with("correct horse", self.passwords._nobodys_hash)
 
-    def test_when_all_places_are_taken_it_is_busy(self) -> None:
-        with mock.patch.object(passwords, "_QUEUE", 0), mock.patch("os.cpu_count", return_value=2):
-            crowded = Passwords(PasswordOptions(argon2=QUICK))
-        with crowded._permit():
-            self.assertRaises(Busy, crowded.hash, "correct horse")
-        crowded.hash("correct horse")
+    def test_the_commonest_passwords_are_refused_whatever_their_case(self) -> None:
+        for common in ("password1", "PassWord123", "12345678", "trustno1"):
+            with self.subTest(common), self.assertRaisesRegex(Refusal, "commonest"):
+                self.passwords.check_new(common)
+        self.passwords.check_new("password1 and more")
+        with self.assertRaisesRegex(Refusal, "commonest"):
+            self.made(QUICK, min_length=4).check_new("1234")
 
-    def test_a_place_in_the_queue_is_given_up_after_a_while(self) -> None:
-        with mock.patch.object(passwords, "_LONGEST_WAIT", 0.01), mock.patch("os.cpu_count", return_value=2):
-            crowded = Passwords(PasswordOptions(argon2=QUICK))
-            with crowded._permit():
-                self.assertRaises(Busy, crowded.hash, "correct horse")
+    def test_a_refusal_leaves_no_sooner_than_a_moment_after_it_was_entered(self) -> None:
+        self.passwords._even = 0.05
+        start = time.monotonic()
+        with self.assertRaises(Refusal), self.passwords.even_refusals():
+            raise Refusal("no")
+        self.assertGreaterEqual(time.monotonic() - start, 0.05)
+        self.passwords._even = PATIENCE
+        for other in (Busy("busy"), KeyError()):
+            with self.assertRaises(type(other)), self.passwords.even_refusals():
+                raise other
+        with self.passwords.even_refusals():
+            pass
+        self.assertLess(time.monotonic() - start, PATIENCE)
 
-    def test_many_at_once_all_have_their_turn(self) -> None:
-        stored = self.passwords.hash("correct horse")
-        right = []
-
-        def verify() -> None:
-            right.append(self.passwords.verify("correct horse", stored)[0])
-
-        threads = [threading.Thread(target=verify) for _ in range(12)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join(PATIENCE)
-        self.assertEqual([True] * 12, right)
+    def test_the_moment_is_a_few_hashes_long(self) -> None:
+        self.assertLess(self.passwords._even, self.made(Argon2Options())._even)

@@ -1,0 +1,51 @@
+"""What a process has for its handlers, opened when it is first asked for: echo needs neither database nor hashing.
+
+It outlives reloads. What the things are for, their own modules say.
+"""
+
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from server.settings import RegistrationLimits
+
+if TYPE_CHECKING:
+    from server.hashworkers import HashWorkers
+    from server.store import Store
+    from server.watcher import Watcher
+
+
+class Resources:
+    """`registration_limits` are those of the configuration that is being prepared."""
+
+    def __init__(self, store_url: str, registration_limits: RegistrationLimits) -> None:
+        self._store_url = store_url
+        self.registration_limits = registration_limits
+
+    # The imports are in here since they take 200 ms and 40 MiB.
+
+    @cached_property
+    def store(self) -> "Store":
+        """The database; raises StoreUnavailable if it cannot be opened."""
+        from server.store import Store
+
+        return Store(self._store_url)
+
+    @cached_property
+    def watcher(self) -> "Watcher":
+        """The thread that ends connections whose session was ended elsewhere; raises StoreUnavailable too."""
+        from server.watcher import Watcher
+
+        return Watcher(self.store)
+
+    @cached_property
+    def hash_workers(self) -> "HashWorkers":
+        """The few threads that compute all password hashes of the process."""
+        from server.hashworkers import HashWorkers
+
+        return HashWorkers()
+
+    def close(self) -> None:
+        """Close what was opened, in the order of need."""
+        for name in ("watcher", "hash_workers", "store"):
+            if name in vars(self):
+                vars(self).pop(name).close()

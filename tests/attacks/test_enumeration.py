@@ -1,0 +1,114 @@
+"""Finding out who exists: with closed registration every cause of a refusal looks and takes the same."""
+
+import statistics
+import time
+
+from sqlalchemy import update
+
+from common.kinds import Kind
+from server import users
+from server.lockout import ELSEWHERE
+from server.store import Store, accounts, failures
+from tests.attacks.attacker import AttackCase, sources
+from tests.support import ServerProcess, call_program
+
+ROUNDS = 8
+CAUSES = {
+    "known": "known",
+    "unknown": "nobody",
+    "disabled": "disabled",
+    "locked": "locked",
+    "damaged": "damaged",
+    "over-long": "x" * 4000,
+    "with a NUL": "kno\0wn",
+    "of two scripts": "kn\u043ewn",
+    "reserved": "root",
+    "with an old hash": "old",
+}
+PASSWORDS = {"long password": "p" * 4000, "password with a NUL": "p\0q", "empty password": ""}
+
+
+class Enumeration(AttackCase):
+    """With hashes at their real cost."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.path = self.start("quick.yaml", passwords={"argon2": {"memory_kib": 8192, "time_cost": 1}})
+        for name in ("known", "disabled", "locked", "damaged", "old"):
+            self.users("add", name, input="correct horse\n")
+        self.path = self.start("server.yaml", passwords={"argon2": {"memory_kib": 19456, "time_cost": 2}})
+        for name in ("known", "disabled", "locked"):
+            self.users("password", name, input="correct horse\n")
+        self.users("disable", "disabled")
+        store = Store(f"sqlite:///{self.folder}/data/porter.db")
+        with store.writing() as transaction:
+            transaction.execute(update(accounts).where(accounts.c.name == "damaged").values(password_hash="damaged"))
+            row = {"canonical": "locked", "source": ELSEWHERE, "guesses": 100, "locked_until": time.time() + 1e6}
+            transaction.execute(store.insert(failures).values(row))
+        store.close()
+
+    def start(self, name: str, **options: object) -> str:
+        closed = {"registration": "closed", "lockout": {"free_attempts": 100}, **options}
+        return str(self.write_configuration(name, mode="auth", handlers={"auth": {"options": closed}}))
+
+    def users(self, *arguments: str, input: str = "") -> None:
+        self.assertEqual(0, call_program(users.main, *arguments, "--config", self.path, input=input)[0])
+
+    def server(self) -> ServerProcess:  # type: ignore[override]
+        process = ServerProcess(self, "--config", self.path)
+        self.addCleanup(process.close)
+        return process
+
+    def refused(
+        self, server: ServerProcess, source: str, name: str, password: str
+    ) -> tuple[list[tuple[Kind, str]], float]:
+        """All that is said to one try, up to the next question, and how long the answer took."""
+        client = server.talk(source)
+        try:
+            client.give_token()
+            said = [client.next()]
+            client.say(name)
+            said.append(client.next())
+            client.say(password)
+            start = time.monotonic()
+            said.append(client.next())
+            took = time.monotonic() - start
+            said.append(client.next())
+            return said, took
+        finally:
+            client.connection.close()
+
+    def test_every_cause_is_told_in_the_same_words_and_takes_the_same_time(self) -> None:
+        server = self.server()
+        tries = {cause: (name, "wrong horse") for cause, name in CAUSES.items()}
+        tries |= {cause: ("known", password) for cause, password in PASSWORDS.items()}
+        tries["disabled, the right password"] = ("disabled", "correct horse")
+        tries["locked, the right password"] = ("locked", "correct horse")
+        times: dict[str, list[float]] = {cause: [] for cause in tries}
+        told = set()
+        for source in sources(ROUNDS):
+            for cause, (name, password) in tries.items():
+                said, took = self.refused(server, source, name, password)
+                told.add(tuple(said))
+                times[cause].append(took)
+        self.assertEqual(1, len(told), told)
+        medians = {cause: statistics.median(taken) for cause, taken in times.items()}
+        middle = statistics.median(medians.values())
+        for cause, median in medians.items():
+            self.assertAlmostEqual(middle, median, delta=0.2 * middle, msg=cause)
+
+    def test_the_first_try_after_a_start_tells_nothing_either(self) -> None:
+        times = []
+        for cause in ("known", "unknown", "over-long"):
+            server = self.server()
+            times.append(self.refused(server, "127.66.0.1", CAUSES[cause], "wrong horse")[1])
+            server.stop()
+        self.assertLess(max(times) - min(times), 0.5 * max(times))
+
+    def test_a_damaged_hash_is_one_error_in_the_log(self) -> None:
+        server = self.server()
+        self.refused(server, "127.66.0.1", "damaged", "wrong horse")
+        server.stop()
+        errors = [line for line in server.log().splitlines() if " ERROR " in line]
+        self.assertEqual(1, len(errors), errors)
+        self.assertIn("a stored password hash cannot be used: it is damaged", errors[0])

@@ -1,0 +1,127 @@
+"""Guessing passwords: from many sources, through two servers, in many spellings, and without waiting for answers."""
+
+import json
+import threading
+import time
+from functools import partial
+from pathlib import Path
+
+from common.kinds import Kind
+from server import users
+from tests.attacks.attacker import AttackCase, break_off, guess, sources
+from tests.support import ServerProcess, at_once, call_program
+
+FREE = 5
+SPELLINGS = ("alice", "ALICE", "Alice", "\uff41lice", "\uff21LICE", " alice ", "aLiCe")
+
+
+class Guessing(AttackCase):
+    def two_servers(self) -> tuple[ServerProcess, ServerProcess]:
+        return self.start_process(mode="auth"), self.start_process(mode="auth")
+
+    def test_a_hundred_sources_through_two_servers_get_the_free_attempts_and_one_more(self) -> None:
+        servers = self.two_servers()
+        token = servers[0].talk("127.0.0.1").register("Alice")
+        let_in: list[bool] = []
+
+        def attack(number: int, source: str) -> None:
+            let_in.append(guess(servers[number % 2], source, SPELLINGS[number % 7], f"wrong horse {number}"))
+
+        at_once(*(partial(attack, number, source) for number, source in enumerate(sources(100))))
+        self.assertEqual([False] * 100, let_in)
+        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        for server in servers:
+            server.stop()
+        server = self.start_process(mode="auth")
+        self.assertFalse(guess(server, "127.66.9.9", "alice", "correct horse"))  # a restart forgets nothing
+        self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
+        owner = server.talk("127.66.0.1")
+        owner.give_token(token)
+        owner.expect(Kind.TEXT)
+
+    def test_an_address_that_the_owner_shares_gives_others_no_more_guesses(self) -> None:
+        server = self.start_process(mode="auth")
+        server.talk("127.0.0.1").register("Alice")
+        at_once(*(partial(guess, server, "127.0.0.1", "alice", f"wrong {number}") for number in range(40)))
+        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        self.assertFalse(guess(server, "127.0.0.1", "alice", "correct horse"))
+        self.assertTrue(guess(server, "127.0.0.2", "alice", "correct horse"))
+
+    def test_a_connection_that_is_broken_off_counts_and_holds_no_place(self) -> None:
+        server = self.start_process(mode="auth")
+        server.talk("127.0.0.1").register("Alice")
+        at_once(*(partial(break_off, server, source, "alice", "wrong") for source in sources(20)))
+        server.wait_for_log("alice is locked")
+        server.wait_for_log("and is now locked for 30 seconds")
+        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        self.assertFalse(guess(server, "127.0.0.2", "alice", "correct horse"))
+        self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
+
+    def test_after_a_hundred_failures_the_password_is_of_no_use_elsewhere_until_enabled(self) -> None:
+        quick = {"handlers": {"auth": {"options": {"lockout": {"first_delay": 1e-6, "max_delay": 1e-6}}}}}
+        server = self.start_process(mode="auth", **quick)
+        token = server.talk("127.0.0.1").register("Alice")
+        for source in sources(110):
+            self.assertFalse(guess(server, source, "alice", "wrong horse"))
+        self.assertEqual(100, self.looked_at("alice"))
+        self.assertFalse(guess(server, "127.0.0.2", "alice", "correct horse"))
+        self.assertEqual(("blocked", False), self.state("Alice"))
+        self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
+        owner = server.talk("127.0.0.3")
+        owner.give_token(token)
+        owner.expect(Kind.TEXT)
+        self.assertEqual(0, self.users("enable", "alice")[0])
+        self.assertTrue(guess(server, "127.0.0.2", "alice", "correct horse"))
+
+    def users(self, *arguments: str) -> tuple[int, str, str]:
+        return call_program(users.main, *arguments, "--config", str(self.folder / "server.yaml"))
+
+    def state(self, name: str) -> tuple[str, bool]:
+        """An account's state in the table, and whether it is disabled."""
+        (account,) = json.loads(self.users("list", "--json")[1])
+        self.assertEqual(name, account["name"])
+        return self.users("list")[1].splitlines()[1].split()[1], account["disabled"]
+
+
+class Flood(AttackCase):
+    """With hashes at their real cost."""
+
+    def test_a_flood_of_logins_neither_eats_memory_nor_stops_those_who_are_in(self) -> None:
+        real = {"argon2": {"memory_kib": 19456, "time_cost": 2}}
+        options = {"passwords": real, "lockout": {"free_attempts": 100}}
+        server = self.start_process(
+            mode="auth", limits={"max_connections_per_address": 1000}, handlers={"auth": {"options": options}}
+        )
+        client = server.talk()
+        client.register("Alice")
+        before = memory(server.process.pid)
+        stop = threading.Event()
+
+        def flood(source: str) -> None:
+            while not stop.is_set():
+                guess(server, source, "alice", "wrong horse")
+
+        flooding = threading.Thread(target=at_once, args=[partial(flood, source) for source in sources(40)])
+        flooding.start()
+        try:
+            server.wait_for_log("login not looked at: too busy")
+            delays = []
+            for number in range(200):
+                start = time.monotonic()
+                client.say(str(number))
+                client.expect(Kind.TEXT, str(number))
+                delays.append(time.monotonic() - start)
+            peak = memory(server.process.pid, "VmHWM")
+        finally:
+            stop.set()
+            flooding.join()
+        self.assertLess(sorted(delays)[100], 0.05)
+        self.assertLess(sorted(delays)[197], 0.5)
+        permits = 4  # more than a machine that runs this is likely to allow, each 19 MiB
+        self.assertLess(peak - before, (permits * 19 + 24) * 1024)
+
+
+def memory(pid: int, key: str = "VmRSS") -> int:
+    """KiB in memory, or the most there ever were."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(key)))

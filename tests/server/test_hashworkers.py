@@ -1,0 +1,91 @@
+"""The threads that hash: how many there are, how long one waits, and that no place is lost."""
+
+import threading
+from functools import partial
+from unittest import mock
+
+from common.errors import Busy
+from server.hashworkers import HashWorkers
+from tests.support import PATIENCE, PorterTestCase, at_once
+
+
+class HashWorkersTests(PorterTestCase):
+    def workers(self, count: int | None = 1, queue: int = 16) -> HashWorkers:
+        made = HashWorkers(count, queue)
+        self.addCleanup(made.close)
+        return made
+
+    def test_one_core_is_left_to_others_but_one_worker_there_is(self) -> None:
+        for cores, wanted in ((1, 1), (2, 1), (8, 7)):
+            with mock.patch("os.sched_getaffinity", return_value=set(range(cores))):
+                self.assertEqual(wanted, self.workers(None)._threads._max_workers)
+
+    def test_what_is_computed_comes_back_and_what_is_raised_too(self) -> None:
+        workers = self.workers()
+        self.assertEqual(5, workers.run(max, 3, 5))
+        self.assertRaises(ZeroDivisionError, workers.run, divmod, 1, 0)
+
+    def test_never_more_at_a_time_than_there_are_workers(self) -> None:
+        workers = self.workers(2)
+        present: list[int] = []
+        counts: list[int] = []
+
+        def work() -> None:
+            present.append(0)
+            counts.append(len(present))
+            present.pop()
+
+        at_once(*[partial(workers.run, work)] * 16)
+        self.assertEqual(16, len(counts))
+        self.assertLessEqual(max(counts), 2)
+
+    def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
+        workers = self.workers(1, queue=0)
+        working, finish = threading.Event(), threading.Event()
+
+        def work() -> bool:
+            working.set()
+            return finish.wait(PATIENCE)
+
+        first = threading.Thread(target=workers.run, args=[work])
+        first.start()
+        self.assertTrue(working.wait(PATIENCE))
+        self.assertRaises(Busy, workers.run, max, 3, 5)
+        finish.set()
+        first.join(PATIENCE)
+        self.assertEqual(5, workers.run(max, 3, 5))
+
+    def test_a_turn_that_does_not_come_is_given_up_and_its_place_with_it(self) -> None:
+        workers = self.workers(1, queue=1)
+        working, finish = threading.Event(), threading.Event()
+
+        def work() -> bool:
+            working.set()
+            return finish.wait(PATIENCE)
+
+        first = threading.Thread(target=workers.run, args=[work])
+        first.start()
+        self.assertTrue(working.wait(PATIENCE))
+        for _ in range(3):
+            with self.assertRaises(Busy):
+                workers.run(max, 3, 5, longest_wait=0.01)
+        finish.set()
+        first.join(PATIENCE)
+        self.assertEqual(5, workers.run(max, 3, 5))
+
+    def test_work_that_has_begun_is_waited_for(self) -> None:
+        workers = self.workers()
+        working, finish = threading.Event(), threading.Event()
+        results: list[str] = []
+
+        def work() -> str:
+            working.set()
+            finish.wait(PATIENCE)
+            return "done"
+
+        waiting = threading.Thread(target=lambda: results.append(workers.run(work, longest_wait=0.001)))
+        waiting.start()
+        self.assertTrue(working.wait(PATIENCE))
+        finish.set()
+        waiting.join(PATIENCE)
+        self.assertEqual(["done"], results)
