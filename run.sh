@@ -102,6 +102,7 @@ lint)
     "$venv/bin/ruff" check .
     "$venv/bin/ruff" format --check .
     "$venv/bin/mypy"
+    "$venv/bin/bandit" --quiet --recursive --configfile pyproject.toml server client common
     ;;
 *) start server "$@" ;;
 esac

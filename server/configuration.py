@@ -87,9 +87,8 @@ def load(path: Path, overrides: Overrides) -> Configuration:
         _check_together(settings, choices, document, problems)
     if overrides.mode is not None and settings is not None and overrides.mode not in settings.handlers:
         raise UsageError(f"there is no mode {overrides.mode!r}: {document.file} has {', '.join(settings.handlers)}")
-    if problems:
+    if problems or settings is None:
         raise ConfigurationError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    assert settings is not None  # or there would be problems
     return Configuration(settings, choices)
 
 
