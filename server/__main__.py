@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from common.errors import ConfigurationError, ExitStatus, PorterError
 from common.program import ArgumentParser, ask, has_terminal, port_number, run
-from server.configuration import Overrides, file_path, from_environment, load
+from server.configuration import Overrides, file_path, load, with_environment
 from server.service import Service
 from server.signals import WOKEN, Signals
 
@@ -65,13 +65,8 @@ def _command_line() -> CommandLine:
     parser.add_argument("--no-tls", action="store_true", help="serve without TLS")
     parser.add_argument("--no-input", action="store_true", help="ask nothing, take the defaults")
     options = parser.parse_args()
-    said = from_environment()
-    overrides = Overrides(
-        mode=options.mode or said.mode,
-        host=options.host or said.host,
-        port=said.port if options.port is None else port_number(options.port),
-        no_tls=options.no_tls,
-    )
+    port = None if options.port is None else port_number(options.port)
+    overrides = with_environment(Overrides(options.mode, options.host, port, options.no_tls))
     asks = options.port is None and not options.no_input and has_terminal()
     return CommandLine(file_path(options.config), overrides, asks)
 

@@ -3,7 +3,7 @@
 from common.errors import ExitStatus
 from common.program import ArgumentParser, run
 from common.yamlfile import shown
-from server.configuration import file_path, from_environment, load
+from server.configuration import Overrides, file_path, load, with_environment
 
 
 def main() -> int:
@@ -11,7 +11,7 @@ def main() -> int:
     parser.add_argument("--config", metavar="FILE", help="configuration (default: conf/server.yaml)")
     options = parser.parse_args()
     path = file_path(options.config)
-    load(path, from_environment())
+    load(path, with_environment(Overrides()))
     print(f"{shown(path)}: the configuration is right")
     return ExitStatus.DONE
 

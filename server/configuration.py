@@ -5,7 +5,7 @@ It reads and checks; it opens, makes and changes nothing.
 
 import importlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -54,13 +54,14 @@ class Configuration:
         return PROJECT_ROOT / self.settings.tls.key
 
 
-def from_environment() -> Overrides:
-    """What the environment says; raises UsageError for a port that is none."""
-    port = environment("PORTER_PORT")
-    return Overrides(
-        mode=environment("PORTER_MODE"),
-        host=environment("PORTER_HOST"),
-        port=None if port is None else port_number(port),
+def with_environment(said: Overrides) -> Overrides:
+    """What the command line said, and where it said nothing, the environment; raises UsageError for a bad port."""
+    port = environment("PORTER_PORT") if said.port is None else None
+    return replace(
+        said,
+        mode=said.mode or environment("PORTER_MODE"),
+        host=said.host or environment("PORTER_HOST"),
+        port=said.port if port is None else port_number(port),
     )
 
 
@@ -225,6 +226,8 @@ def _text(item: Any) -> str:
         return "unknown key"
     if item["type"] == "missing":
         return "missing"
+    if item["type"] == "value_error":  # of a validator of ours, which says what it wants; the value may be secret
+        return str(item["ctx"]["error"])
     given = item["input"]
     shown = f", got {given!r}" if isinstance(given, (str, int, float, bool)) or given is None else ""
     return f"{item['msg']}{shown[:60]}"

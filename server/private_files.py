@@ -3,10 +3,20 @@
 import os
 from pathlib import Path
 
+from common import PROJECT_ROOT
+
+_OURS = PROJECT_ROOT / "data"
+
 
 def make_private_folder(path: Path) -> None:
-    """Make the folder and those it is in, 0700, where missing; one that is there already is left as it is."""
-    if not path.is_dir():
+    """Make the folder and those it is in, 0700, where missing.
+
+    One that is there already is left as it is, unless it is in our own data/: then it is closed to others.
+    """
+    if path.is_dir():
+        if path.is_relative_to(_OURS) and path.stat().st_mode & 0o077:
+            path.chmod(0o700)
+    else:
         make_private_folder(path.parent)
         path.mkdir(mode=0o700, exist_ok=True)
         path.chmod(0o700)

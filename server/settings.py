@@ -5,11 +5,20 @@ Times are in seconds. Each handler declares its own options, as a Section (see h
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
+
+
+def _known_database(url: str) -> str:
+    if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
+        raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
+    return url
+
+
+StoreUrl = Annotated[str, AfterValidator(_known_database)]
 
 
 class Section(BaseModel):
@@ -62,7 +71,7 @@ class Settings(Section):
     mode: str = "auth"
     host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
     port: Port = 9090
-    store: Annotated[str, Field(pattern=r"^(sqlite|postgresql(\+psycopg)?)://")] = "sqlite:///data/porter.db"
+    store: StoreUrl = "sqlite:///data/porter.db"
     logging: str = "conf/logging.yaml"
     workers: Literal["auto"] | Annotated[int, Field(ge=1)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"

@@ -130,8 +130,6 @@ def check_url(text: str) -> str | None:
         return f"not a database URL: {error}"
     except ImportError as error:
         return f"the driver is not installed: {error}; for PostgreSQL see docs/operations.md"
-    if url.get_backend_name() not in ("sqlite", "postgresql"):
-        return "only sqlite and postgresql are supported"
     if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
         return "SQLite needs a file, as in sqlite:///data/porter.db"
     return None
@@ -142,6 +140,8 @@ class Store:
 
     def __init__(self, url: str) -> None:
         """Open `url`, and make the file and tables that are missing."""
+        if wrong := check_url(url):
+            raise StoreUnavailable(f"store: {wrong}")
         parsed = make_url(url)
         self.insert: Callable[[Table], Any]
         if parsed.get_backend_name() == "sqlite":

@@ -8,31 +8,31 @@ from typing import Any
 from common.errors import ConnectionLost
 from common.kinds import Kind
 from server import users
-from tests.attacks.attacker import AttackCase, guess
-from tests.support import ServerProcess, Talker, call_program
+from tests.attacks.attacker import AttackCase, Target, guess
+from tests.support import RunningServer, ServerProcess, Talker, call_program
 
 ENDED = "your session was ended"
 SOON = 1.0
 
 
 class Behaviour:
-    """The owner and a thief are in through two servers on one store, the thief with the owner's token."""
+    """The owner is in through a server in this process; thieves with the owner's token through this and another."""
 
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
         tls = {"enabled": self.tls}
-        self.here: ServerProcess = self.start_process(mode="auth", tls=tls)
+        self.here: RunningServer = self.enterContext(self.server("auth", tls=tls))
         self.there: ServerProcess = self.start_process(mode="auth", tls=tls)
         self.owner = self.here.talk("127.0.0.1")
         self.token = self.owner.register("Alice")
 
-    def enter(self: Any, server: ServerProcess, token: str) -> Talker:
+    def enter(self: Any, server: Target, token: str) -> Talker:
         client = server.talk("127.66.0.1")
         client.give_token(token)
         client.expect(Kind.TEXT, "Hello, Alice!")
         return client
 
-    def let_in(self: Any, server: ServerProcess, token: str) -> bool:
+    def let_in(self: Any, server: Target, token: str) -> bool:
         client = server.talk("127.66.0.2")
         client.give_token(token)
         return client.next()[0] is Kind.TEXT

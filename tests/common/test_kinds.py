@@ -14,6 +14,14 @@ class Kinds(unittest.TestCase):
     def test_what_is_composed_is_parsed(self, kind: Kind, text: str) -> None:
         self.assertEqual((kind, text), parse(compose(kind, text), FROM_SERVER))
 
+    @given(st.text() | st.builds("{} {}".format, st.sampled_from([kind.value for kind in Kind]), st.text()))
+    def test_any_message_is_what_it_was_composed_of_or_a_breach(self, message: str) -> None:
+        try:
+            kind, text = parse(message, FROM_SERVER)
+        except UnexpectedKind:
+            return
+        self.assertEqual(message.removesuffix(" ") if not text else message, compose(kind, text))
+
     def test_without_text_there_is_no_space(self) -> None:
         self.assertEqual("GET-TOKEN", compose(Kind.GET_TOKEN))
 

@@ -91,14 +91,21 @@ class Configurations(PorterTestCase):
             ("store: 'postgresql+psycopg://u:pw@h:abc/x'", "store: not a database URL"),
             ("store: 'sqlite:////tmp/x.db?timeout=abc'", "store: not a database URL"),
             (f"handlers: {{mine: {{class: '{__name__}:NoOptions'}}}}", "its Options must be"),
-            ("store: nonsense", "store: String should match pattern"),
-            ("store: mysql://x/y", "store:"),
-            ("store: 'sqlite://'", "store: SQLite needs a file"),
+            ("store: nonsense", "store: must be sqlite:///FILE or postgresql"),
+            ("store: mysql://x/y", "store: must be sqlite:///FILE or postgresql"),
+            ("store: 'sqlite://'", "store: must be sqlite:///FILE or postgresql"),
+            ("store: 'sqlite:///'", "store: SQLite needs a file"),
+            ("handlers: {auth: {options: {passwords: {argon2: {memory_kib: 8, parallelism: 2}}}}}", "at least 16"),
+            ("handlers: {auth: {options: {passwords: {argon2: {time_cost: 999}}}}}", "must be at most 4194304"),
             ("mode: [auth]", "mode: Input should be a valid string"),
             ("5: 6", "5: Keys should be strings"),
         ):
             with self.subTest(text):
                 self.assertIn(problem, self.problems(text)[0])
+
+    def test_the_password_in_a_store_s_url_is_not_shown(self) -> None:
+        for url in ("mysql://u:secret@h/x", "postgresql+psycopg://u:secret@h:abc/x"):
+            self.assertNotIn("secret", "".join(self.problems(f"store: '{url}'")))
 
     def test_half_a_pair_of_certificate_and_key_is_an_error(self) -> None:
         self.write("c.pem", "")

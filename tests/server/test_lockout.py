@@ -1,12 +1,15 @@
 """The lockout: its arithmetic against a model, its counters, its patience."""
 
+import math
 import threading
 from typing import Any
+from unittest import mock
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.lockout import ELSEWHERE, Counter, Guess, Lockout
+from server import lockout
+from server.lockout import ELSEWHERE, MOST_FAILURES, Counter, Guess, Lockout
 from server.options import LockoutOptions
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PATIENCE
@@ -79,6 +82,20 @@ class Behaviour:
             self.lockout.forget(transaction, "alice")
         self.assertEqual([True, True], [self.allows(ALICE), self.allows(at_home)])
 
+    def test_after_too_many_failures_elsewhere_there_is_no_end_to_it_until_it_is_forgotten(self: Any) -> None:
+        home = Counter("alice", "10.0.0.1")
+        for counter in (ALICE, home):
+            for _ in range(MOST_FAILURES):
+                self.assertTrue(self.allows(counter))
+                self.now += 101
+        self.now += 10 * 365 * 86400
+        self.assertEqual([False, True], [self.allows(ALICE), self.allows(home)])
+        with self.store.writing() as transaction:
+            self.assertEqual({"alice"}, self.lockout.blocked(transaction))
+            self.lockout.forget(transaction, "alice")
+            self.assertEqual(set(), self.lockout.blocked(transaction))
+        self.assertTrue(self.allows(ALICE))
+
     def test_guesses_at_once_are_each_counted(self: Any) -> None:
         allowed: list[bool] = []
         threads = [threading.Thread(target=lambda: allowed.append(self.allows(ALICE))) for _ in range(20)]
@@ -89,32 +106,47 @@ class Behaviour:
         self.assertEqual([4, 16], [allowed.count(True), allowed.count(False)])
 
 
+OUTCOMES = ["wrong", "wrong", "wrong", "right", "busy"]
+
+
 class OnSqlite(Behaviour, StoreTestCase):
-    @settings(max_examples=25, deadline=None)
+    @settings(max_examples=40, deadline=None)
     @given(
-        st.lists(st.tuples(st.sampled_from(["wrong", "right", "busy"]), st.sampled_from([0.0, 10.0, 40.0, 120.0])))
+        st.lists(
+            st.tuples(
+                st.sampled_from([ALICE, Counter("alice", "10.0.0.1")]),
+                st.sampled_from(OUTCOMES),
+                st.sampled_from([0.0, 10.0, 40.0, 120.0]),
+            ),
+            max_size=30,
+        )
     )
-    def test_it_does_what_the_model_does(self, guesses: list[tuple[str, float]]) -> None:
-        self.forgive(ALICE)
-        count, locked_until = 0, 0.0
-        for outcome, pause in guesses:
-            self.now += pause
-            guess = self.lockout.count(ALICE)
-            allowed = locked_until <= self.now
-            self.assertEqual(allowed, guess.is_allowed)
-            if not allowed:
-                continue
-            if outcome == "right":
-                self.forgive(ALICE)
-                count, locked_until = 0, 0.0
-            elif outcome == "busy":
-                self.lockout.take_back(ALICE)
-                locked_until = 0.0
-            else:
-                count += 1
-                delay = min(30 * 2 ** (count - 4), 100) if count > 3 else 0
-                self.assertEqual(delay, guess.locked_for)
-                locked_until = self.now + delay
+    def test_it_does_what_the_model_does(self, guesses: list[tuple[Counter, str, float]]) -> None:
+        """Three free attempts, then 30 s, 60 s, 100 s; elsewhere the end comes with the sixth failure."""
+        with self.store.writing() as transaction:
+            self.lockout.forget(transaction, "alice")
+        counts: dict[Counter, int] = {}
+        locked_until: dict[Counter, float] = {}
+        with mock.patch.object(lockout, "MOST_FAILURES", 6):
+            for counter, outcome, pause in guesses:
+                self.now += pause
+                guess = self.lockout.count(counter)
+                allowed = locked_until.get(counter, 0.0) <= self.now
+                self.assertEqual(allowed, guess.is_allowed)
+                if not allowed:
+                    self.assertEqual(locked_until[counter] - self.now, guess.locked_for)
+                elif outcome == "right":
+                    self.forgive(counter)
+                    counts[counter], locked_until[counter] = 0, 0.0
+                elif outcome == "busy":
+                    self.lockout.take_back(counter)
+                    locked_until[counter] = 0.0
+                else:
+                    count = counts[counter] = counts.get(counter, 0) + 1
+                    delay = min(30.0 * 2 ** (count - 4), 100.0) if count > 3 else 0.0
+                    delay = math.inf if counter == ALICE and count >= 6 else delay
+                    self.assertEqual(delay, guess.locked_for)
+                    locked_until[counter] = self.now + delay
 
 
 @needs_postgres

@@ -2,13 +2,14 @@
 
 import contextlib
 import time
+import unicodedata
 import unittest
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Refusal
-from server.names import account_name, label, refuse_mixed_scripts, skeletons
+from server.names import account_name, label, refuse_mixed_scripts, refuse_new, skeletons
 
 
 class AccountNames(unittest.TestCase):
@@ -79,9 +80,40 @@ class AccountNames(unittest.TestCase):
         self.assertTrue(1 <= len(name.canonical) <= 64)
         self.assertTrue(skeletons(name))
 
+    @given(st.text(min_size=1, max_size=40))
+    def test_composition_and_spaces_around_split_no_name(self, typed: str) -> None:
+        try:
+            name = account_name(unicodedata.normalize("NFC", typed))
+        except Refusal:
+            return
+        spelled = unicodedata.normalize("NFD", typed)
+        if len(spelled) <= 64:
+            self.assertEqual(name.canonical, account_name(f" {spelled}  ").canonical)
+
+    @given(st.text(st.sampled_from("abcxyzABCXYZ0189-._~"), min_size=1, max_size=64))
+    def test_case_and_width_split_no_name(self, typed: str) -> None:
+        canonical = account_name(typed).canonical
+        for spelled in (typed.swapcase(), typed.upper(), "".join(chr(ord(char) + 0xFEE0) for char in typed)):
+            self.assertEqual(canonical, account_name(spelled).canonical)
+
+    def test_what_looks_like_a_reserved_name_cannot_be_registered(self) -> None:
+        for reserved in ("root", "ROOT", "r00t", "admin", "adrnin", "\u0430dmin", "\u0455\u0443\u0455\u0442\u0435m"):
+            with self.subTest(reserved), self.assertRaises(Refusal):
+                refuse_new(account_name(reserved))
+        for good in ("alice", "roots", "administratrix"):
+            refuse_new(account_name(good))
+
     def test_no_text_costs_much_time(self) -> None:
         start = time.process_time()
-        for typed in ("a" + "\u0301\u0316" * 30_000, " " * 65_000, "\u0390" * 64, "ﷺ" * 64):
+        # The last ones by rules that look at the whole string for each of its characters.
+        for typed in (
+            "a" + "\u0301\u0316" * 30_000,
+            " " * 65_000,
+            "\u0390" * 64,
+            "ﷺ" * 64,
+            "\u30fb" * 64,
+            "\u0660" * 64,
+        ):
             for rule in (account_name, label):
                 with contextlib.suppress(Refusal):
                     rule(typed)

@@ -3,7 +3,9 @@
 import os
 import stat
 from pathlib import Path
+from unittest import mock
 
+from server import private_files
 from server.private_files import make_private_file, make_private_folder, write_private_file
 from tests.support import PorterTestCase
 
@@ -25,6 +27,12 @@ class PrivateFiles(PorterTestCase):
         (self.folder / "a").mkdir(mode=0o755)
         make_private_folder(self.folder / "a")
         self.assertEqual(0o755, mode(self.folder / "a"))
+
+    def test_one_of_our_own_is_closed_to_others(self) -> None:
+        (self.folder / "data").mkdir(mode=0o755)
+        with mock.patch.object(private_files, "_OURS", self.folder / "data"):
+            make_private_file(self.folder / "data" / "file")
+        self.assertEqual(0o700, mode(self.folder / "data"))
 
     def test_an_empty_file_is_made_once(self) -> None:
         path = self.folder / "a" / "file"
