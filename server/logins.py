@@ -186,7 +186,7 @@ def _reason(account: Account | None, counter: Counter, guess: Guess) -> str:
     """Why somebody was not let in, for the log."""
     if counter.canonical == IMPOSSIBLE.canonical:
         return "no possible name"
-    lasts = "until `users enable`" if guess.locked_for == math.inf else f"for {guess.locked_for:.0f} seconds"
+    lasts = "until users enable" if guess.locked_for == math.inf else f"for {guess.locked_for:.0f} seconds"
     if not guess.is_allowed:
         return f"{counter.canonical} is locked {lasts}"
     reason = "does not exist" if account is None else "is disabled" if account.disabled else "has another password"

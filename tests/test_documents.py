@@ -31,6 +31,13 @@ class Names(PorterTestCase):
         )
         self.assertEqual(["–", *map(str, range(3, 11))], rows)
 
+    def test_each_threat_has_its_test(self) -> None:
+        text = (PROJECT_ROOT / "docs/security.md").read_text()
+        rows = [row for row in re.findall(r"^\| .* \|$", text, re.MULTILINE) if not row.startswith("| threat |")]
+        self.assertGreater(len(rows), 30)
+        for row in rows:
+            self.assertRegex(row.rsplit("|", 2)[1], r"`tests/.*`: `test_|^ the same", row)
+
     def test_the_version_is_the_same_everywhere(self) -> None:
         self.assertIn(f'version = "{VERSION}"', (PROJECT_ROOT / "pyproject.toml").read_text())
         self.assertIn(f"## {VERSION}", (PROJECT_ROOT / "CHANGELOG.md").read_text())

@@ -292,7 +292,7 @@ class Behaviour:
             path = self.folder / "data" / "porter.db"
             path.rename(self.folder / "away.db")
             path.mkdir()
-            server.service._store._engine.dispose()
+            server.service._resources.store._engine.dispose()
             client.say("correct horse")
             client.expect(Kind.ERROR, "temporarily unavailable, try again later")
             client.expect_end()
