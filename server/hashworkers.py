@@ -7,10 +7,10 @@ at a time, 19 MiB stayed behind with each of them in turn (glibc keeps an arena 
 import os
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import CancelledError, ThreadPoolExecutor
 from typing import Any, TypeVar
 
-from common.errors import Busy
+from common.errors import Busy, Stopping
 
 _QUEUE = 16
 _LONGEST_WAIT = 2.0
@@ -40,10 +40,13 @@ class HashWorkers:
         except TimeoutError:
             if work.cancel():
                 raise Busy("busy, try again in a moment") from None
+        except CancelledError:
+            raise Stopping from None
         return work.result()
 
     def close(self) -> None:
-        self._threads.shutdown()
+        """End the threads; what has begun is finished, what waits is not begun, and raises Stopping."""
+        self._threads.shutdown(cancel_futures=True)
 
 
 def _cores() -> int:

@@ -3,7 +3,7 @@
 Sessions need none of it: a login drops the oldest over `per_user`, so there are never more than accounts times that.
 """
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, tuple_
 
 from server.lockout import ELSEWHERE
 from server.store import Store, accounts, failures, logins, revocations
@@ -25,8 +25,7 @@ def clear(store: Store) -> None:
             func.row_number().over(partition_by=logins.c.account_id, order_by=logins.c.last.desc()).label("rank"),
         ).subquery()
         too_many = select(ranked.c.account_id, ranked.c.address).where(ranked.c.rank > _MOST_ADDRESSES)
-        for account_id, address in transaction.execute(too_many).all():
-            transaction.execute(delete(logins).where(logins.c.account_id == account_id, logins.c.address == address))
+        transaction.execute(delete(logins).where(tuple_(logins.c.account_id, logins.c.address).in_(too_many)))
         # Guessers may invent any number of names, and counters of addresses outlive what made them familiar.
         exists = failures.c.canonical.in_(select(accounts.c.canonical))
         is_familiar = (

@@ -4,9 +4,9 @@ import threading
 from functools import partial
 from unittest import mock
 
-from common.errors import Busy
+from common.errors import Busy, Stopping
 from server.hashworkers import HashWorkers
-from tests.support import PATIENCE, PorterTestCase, at_once
+from tests.support import PATIENCE, PorterTestCase, at_once, wait_until
 
 
 class HashWorkersTests(PorterTestCase):
@@ -89,3 +89,31 @@ class HashWorkersTests(PorterTestCase):
         finish.set()
         waiting.join(PATIENCE)
         self.assertEqual(["done"], results)
+
+    def test_what_waits_at_the_end_is_not_begun(self) -> None:
+        workers = HashWorkers(1)
+        working, finish = threading.Event(), threading.Event()
+        stopped: list[BaseException] = []
+
+        def work() -> None:
+            working.set()
+            finish.wait(PATIENCE)
+
+        def wait() -> None:
+            try:
+                workers.run(self.fail)
+            except Stopping as error:
+                stopped.append(error)
+
+        first, second = threading.Thread(target=workers.run, args=[work]), threading.Thread(target=wait)
+        first.start()
+        self.assertTrue(working.wait(PATIENCE))
+        second.start()
+        wait_until(lambda: workers._threads._work_queue.qsize() == 1, "the second in the queue")
+        closing = threading.Thread(target=workers.close)
+        closing.start()
+        second.join(PATIENCE)
+        finish.set()
+        for thread in (first, closing):
+            thread.join(PATIENCE)
+        self.assertEqual(1, len(stopped))
