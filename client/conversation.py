@@ -14,7 +14,7 @@ from common.kinds import FROM_SERVER, Kind, compose, parse
 from common.sockets import MessageMixin
 from common.visible import visible
 
-_LONGEST_PROMPT = 1000
+_LONGEST_PROMPT = 200  # prompt_toolkit takes seconds over longer ones, and who asks must stay on the screen
 _MOST_ANSWERS = 16
 
 
@@ -49,6 +49,7 @@ class Conversation:
         self._tokens = tokens
         self._screen = screen
         self._answers: list[tuple[Kind, str]] = []
+        self._new_token: str | None = None
         self._has_ever_spoken = False
         self._was_let_in = False
         self._was_refused = False
@@ -70,6 +71,7 @@ class Conversation:
         """
         for message in self.connection.receive_waiting():
             self._receive(message)
+        self._keep_token()
         if self.has_ended and not self._has_ever_spoken:
             raise ConnectionLost("the server closed it without a word")
 
@@ -78,11 +80,6 @@ class Conversation:
         answers, self._answers = self._answers, []
         for kind, text in answers:
             self._send(kind, text)
-
-    def receive_waiting(self) -> None:
-        """Take in what has come, and send the answers that need no user."""
-        self.take_in()
-        self.send_answers()
 
     def send(self, line: str) -> None:
         """Send what the user typed: the answer to the question, if there is one."""
@@ -113,10 +110,11 @@ class Conversation:
     def _receive(self, message: str) -> None:
         kind, text = parse(message, FROM_SERVER)
         if kind is Kind.GET_TOKEN:
+            self._keep_token()
             self._answer(Kind.TOKEN, self._tokens.get())
             return
         if kind is Kind.SET_TOKEN:
-            self._tokens.set(text)
+            self._new_token = text
             return
         self.has_spoken = self._has_ever_spoken = True
         last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
@@ -130,6 +128,12 @@ class Conversation:
             self._was_refused = self._was_refused or (last_was_error and not self._was_let_in)
             self._ask(text, is_secret=kind is Kind.SECRET)
 
+    def _keep_token(self) -> None:
+        """The last of many, since each is a file written."""
+        if self._new_token is not None:
+            token, self._new_token = self._new_token, None
+            self._tokens.set(token)
+
     def _shown(self, text: str) -> str:
         longest = self._screen.longest
         if longest is None or len(text) <= longest:
@@ -138,7 +142,7 @@ class Conversation:
         return f"{shown}\n... and {len(text) - longest} more characters"
 
     def _ask(self, prompt: str, *, is_secret: bool) -> None:
-        prompt = visible(prompt[:_LONGEST_PROMPT])
+        prompt = visible(prompt[:_LONGEST_PROMPT])[:_LONGEST_PROMPT]  # it may have grown
         if not is_secret:
             self.question = Question(prompt, is_secret)
             return

@@ -119,6 +119,7 @@ def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bo
     if wants_input and lines.descriptor in ready:
         lines.read()
     if conversation.connection.fileno() in ready:
-        conversation.receive_waiting()
+        conversation.take_in()
+        conversation.send_answers()
         return True
     return wants_input and lines.has_ended

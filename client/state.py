@@ -44,7 +44,7 @@ class StateFolder:
             raise self._unavailable(name, error) from error
         try:
             kept = json.loads(content)
-        except ValueError:
+        except (ValueError, RecursionError):
             kept = None
         if len(content) > _LARGEST_FILE or not isinstance(kept, dict):
             raise Unavailable(f"{self.path / name} is damaged; remove it, and what it held is asked again")

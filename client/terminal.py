@@ -6,6 +6,7 @@ One thread does it all, on prompt_toolkit's event loop: two threads may not shar
 import asyncio
 import contextlib
 import os
+import signal
 import sys
 import termios
 from collections.abc import Iterator
@@ -62,6 +63,13 @@ class TerminalScreen:
             line.invalidate()
 
 
+class _FileHistory(FileHistory):
+    def store_string(self, string: str) -> None:
+        # A full disk, or a folder that is gone, costs the line in the history and nothing else.
+        with contextlib.suppress(OSError):
+            super().store_string(string)
+
+
 class _QuestionChanged(Exception):
     """The line being typed must give way: the server asks something, or has gone."""
 
@@ -75,7 +83,7 @@ class Terminal:
         # Without asking the terminal where its cursor is: some do not answer, and it would be warned about.
         output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
         output.enable_cpr = False
-        lines: History = InMemoryHistory() if history is None else FileHistory(str(history))
+        lines: History = InMemoryHistory() if history is None else _FileHistory(str(history))
         self._lines: PromptSession[str] = PromptSession(history=lines, output=output)
         self._answers: PromptSession[str] = PromptSession(history=DummyHistory(), output=output)
         self._draft = ""
@@ -89,25 +97,27 @@ class Terminal:
         Ctrl-C raises KeyboardInterrupt.
         """
         conversation = self._conversation
-        with self._listening(), _nothing_echoed():
-            await self._wait_for_answer(_ANSWER_SECONDS)
+        with _signals_end_us(), self._listening(), self._nothing_echoed():
+            await self._wait_for_answer(_ANSWER_SECONDS, to_a_question=True)
             while not conversation.has_ended:
-                # Here and not where they were asked for: between two prompts Ctrl-C reaches us even if the server
-                # does not take what we send.
-                conversation.send_answers()
                 question = conversation.question
                 try:
                     line = await self._read_line(question)
                 except _QuestionChanged:
+                    conversation.send_answers()
                     continue
                 except EOFError:
                     return ExitStatus.DONE
                 is_secret = question is not None and question.is_secret
                 if line.strip() == "exit" and not is_secret:
                     return ExitStatus.DONE
+                if not _is_text(line):
+                    print("That is not UTF-8 text; it was not sent.", file=sys.stderr)
+                    continue
                 self._news.clear()
                 conversation.send(line)
-                await self._wait_for_answer(_ANSWER_SECONDS if question is None else _NEXT_QUESTION_SECONDS)
+                seconds = _ANSWER_SECONDS if question is None else _NEXT_QUESTION_SECONDS
+                await self._wait_for_answer(seconds, to_a_question=question is not None)
         if conversation.status is ExitStatus.DONE:
             print("The server closed the connection.", file=sys.stderr)
         return conversation.status
@@ -122,6 +132,22 @@ class Terminal:
             self._is_over = True
             self._loop.remove_reader(self._conversation.connection.fileno())
             self._screen.print_waiting()
+
+    @contextlib.contextmanager
+    def _nothing_echoed(self) -> Iterator[None]:
+        """Between two prompts the terminal itself would show what is typed, be it a password, or cut a long line."""
+        descriptor = sys.stdin.fileno()
+        before = termios.tcgetattr(descriptor)
+        silent: list[Any] = termios.tcgetattr(descriptor)
+        silent[3] &= ~(termios.ECHO | termios.ICANON)
+        termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+        try:
+            yield
+        finally:
+            question = self._conversation.question
+            # What was typed of a secret must not come out in the shell.
+            when = termios.TCSAFLUSH if question is not None and question.is_secret else termios.TCSADRAIN
+            termios.tcsetattr(descriptor, when, before)
 
     def _listen(self) -> None:
         if not self._is_over:
@@ -147,11 +173,22 @@ class Terminal:
             pause = self._loop.time() - start
         self._loop.call_later(pause, self._listen)
 
-    async def _wait_for_answer(self, seconds: float) -> None:
+    async def _wait_for_answer(self, seconds: float, *, to_a_question: bool) -> None:
+        """Wait until the server has spoken; after an answer to a question, until it asks the next or falls silent."""
+        conversation = self._conversation
         # Not wait_for: before Python 3.12 a Ctrl-C that comes with the news is lost in it (cpython#86296).
         with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self._news.wait()
+            async with asyncio.timeout(seconds) as timeout:
+                while not self._is_over and conversation.question is None:
+                    await self._news.wait()
+                    self._news.clear()
+                    if conversation.has_answers:
+                        conversation.send_answers()
+                        timeout.reschedule(self._loop.time() + _NEXT_QUESTION_SECONDS)
+                    elif conversation.has_spoken:
+                        if not to_a_question:
+                            break
+                        timeout.reschedule(self._loop.time() + _ANSWER_SECONDS)
         self._raise_failure()
 
     def _raise_failure(self) -> None:
@@ -181,15 +218,29 @@ class Terminal:
                 session.app.exit(exception=_QuestionChanged())
 
 
+def _is_text(line: str) -> bool:
+    try:
+        line.encode()
+    except UnicodeEncodeError:  # bytes that were no UTF-8 come as surrogates
+        return False
+    return True
+
+
 @contextlib.contextmanager
-def _nothing_echoed() -> Iterator[None]:
-    """Between two prompts the terminal itself would show what is typed, be it a password."""
-    descriptor = sys.stdin.fileno()
-    before = termios.tcgetattr(descriptor)
-    silent: list[Any] = termios.tcgetattr(descriptor)
-    silent[3] &= ~termios.ECHO
-    termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
+def _signals_end_us() -> Iterator[None]:
+    """Have Ctrl-C, TERM and HUP end us wherever we are, also while the server does not take what we send.
+
+    asyncio only asks the task to end, at its next await. What ends us passes the `finally` of each thing that has to
+    be put back, the modes of the terminal among them.
+    """
+
+    def leave(number: int, _: Any) -> None:
+        raise SystemExit(128 + number)
+
+    handlers = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: leave, signal.SIGHUP: leave}
+    before = {number: signal.signal(number, handler) for number, handler in handlers.items()}
     try:
         yield
     finally:
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)

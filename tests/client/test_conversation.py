@@ -32,11 +32,15 @@ class ConversationTests(PorterTestCase):
     def hear(self, *messages: tuple[Kind, str]) -> None:
         for kind, text in messages:
             self.peer.send_message(compose(kind, text))
-        self.talk.receive_waiting()
+        self.receive()
+
+    def receive(self) -> None:
+        self.talk.take_in()
+        self.talk.send_answers()
 
     def end(self) -> None:
         self.peer.close()
-        self.talk.receive_waiting()
+        self.receive()
 
     def test_text_and_errors_are_shown_and_questions_are_open_until_answered(self) -> None:
         self.hear((Kind.TEXT, "hello"), (Kind.ERROR, "wrong"), (Kind.ASK, "Name: "))
@@ -70,7 +74,7 @@ class ConversationTests(PorterTestCase):
 
     def test_what_is_no_kind_of_a_server_s_is_a_breach(self) -> None:
         self.peer.send_message("TOKEN abc")
-        self.assertRaises(UnexpectedKind, self.talk.receive_waiting)
+        self.assertRaises(UnexpectedKind, self.receive)
 
     def test_an_end_after_talk_is_done(self) -> None:
         self.hear((Kind.TEXT, "bye"))
@@ -124,9 +128,9 @@ class ConversationTests(PorterTestCase):
         self.assertIsNone(self.peer.receive_message())
 
     def test_what_fills_no_screen_is_cut_and_a_prompt_too(self) -> None:
-        self.hear((Kind.TEXT, "x" * 10_001), (Kind.ASK, "y" * 5000))
+        self.hear((Kind.TEXT, "x" * 10_001), (Kind.ASK, "\U000e0001" * 5000))
         self.assertEqual(["x" * 10_000 + "\n... and 1 more characters"], self.shown)
-        self.assertEqual(Question("y" * 1000, False), self.talk.question)
+        self.assertEqual(Question("\\U000e0001" * 20, False), self.talk.question)
         self.longest = None
         self.hear((Kind.TEXT, "x" * 10_001))
         self.assertEqual("x" * 10_001, self.shown[-1])

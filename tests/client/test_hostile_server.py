@@ -1,13 +1,17 @@
 """The client against a server that means harm: it stays small, it ends when it is told to, and tells no secret."""
 
+import json
+import resource
 import signal
 import socket
 import subprocess
 import sys
 import threading
+import time
 import unittest
 from pathlib import Path
 
+from client.tokens import WITHOUT_TLS
 from common.framing import encode
 from tests.client.test_main import Behaviour
 from tests.client.test_terminal import Screen
@@ -50,7 +54,10 @@ FLOODS = {
     "escape sequences": encode("TEXT " + "\x1b" * 4_000_000),
     "questions": encode("ASK well? ") * 5000,
     "long questions": encode("ASK " + "?" * 4_000_000),
-    "tokens": encode("SET-TOKEN " + "t" * 1000) * 100,
+    "questions that grow": encode("ASK " + "\U000e0001" * 1000) * 100,
+    "secrets": encode("SECRET well? ") * 5000,
+    "long tokens": encode("SET-TOKEN " + "t" * 1000) * 100,
+    "changing tokens": encode("SET-TOKEN a") * 2000 + encode("SET-TOKEN b") * 2000,
 }
 
 
@@ -65,8 +72,25 @@ class OnTerminal(PorterTestCase):
                 client = self.screen(server)
                 wait_until(lambda: client.lines() and server.has_sent_enough.is_set(), "the flood")  # noqa: B023
                 client.type("\x03")
+                pressed = time.monotonic()
                 self.assertLess(most_memory(client.child.pid), MOST_MEMORY)
                 self.assertEqual(130, client.status())
+                self.assertLess(time.monotonic() - pressed, 5)
+
+    def test_one_ctrl_c_is_enough_where_the_server_does_not_take_what_is_sent(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            listener.settimeout(PATIENCE)
+            secret = str(self.write("password", "x" * 60_000 + "\n"))
+            port = str(listener.getsockname()[1])
+            client = Screen(self, "--port", port, "--no-input", "--no-tls", "--password-file", secret)
+            connection, _ = listener.accept()
+        with connection:
+            connection.settimeout(PATIENCE)
+            connection.sendall(encode("SECRET well? ") * 16)
+            self.assertTrue(connection.recv(1, socket.MSG_PEEK))  # it is sending a megabyte
+            client.type("\x03")
+            self.assertEqual(130, client.status())
 
     def test_who_asks_for_the_token_without_end_is_76(self) -> None:
         client = self.screen(FloodingServer(self, encode("GET-TOKEN") * 5000))
@@ -94,6 +118,13 @@ class InPipe(PorterTestCase):
                     _, errors = client.communicate(timeout=PATIENCE)
                 self.assertEqual((130, b""), (client.returncode, errors))
 
+    def test_a_long_message_of_escape_sequences_is_shown_whole_and_in_little_memory(self) -> None:
+        server = FloodingServer(self, encode("TEXT " + "a\x1b" * 4_000_000) + encode("NONSENSE"))
+        status, out, _ = run_client(self.folder, server.port)
+        self.assertEqual(76, status)
+        self.assertEqual("a\\x1b" * 4_000_000 + "\n", out)
+        self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, 300 * 1024)
+
     def test_a_message_that_is_announced_too_long_is_76_before_it_comes(self) -> None:
         server = FloodingServer(self, b"\x0a\xff\xff\xff")
         status, out, errors = run_client(self.folder, server.port)
@@ -111,6 +142,8 @@ class InPipe(PorterTestCase):
         options = {"host": host, "tls": {"enabled": False, "allow_plain_login": True}}
         with self.server("auth", **options) as server:
             arguments = ["--host", host, "--password-file", str(self.write("password", "correct horse\n"))]
+            kept = {f"{host}:{server.port} {WITHOUT_TLS}": "a token of an earlier time"}
+            self.write("state/porter/tokens.json", json.dumps(kept))
             status, out, errors = self.client(server, *arguments, input="Alice\n")
             self.assertEqual((76, ""), (status, out))
             self.assertIn("asks for a secret without TLS", errors)

@@ -79,7 +79,7 @@ class State(PorterTestCase):
 
     def test_a_damaged_file_is_told_and_not_overwritten(self) -> None:
         self.keep("a", "1")
-        for damage in ("{", "[]", '{"a": ' + "1" * 1_000_001 + "}"):
+        for damage in ("{", "[]", "[" * 100_000, '{"a": ' + "1" * 1_000_001 + "}"):
             (self.path / "x.json").write_text(damage)
             with self.assertRaisesRegex(Unavailable, "is damaged"):
                 self.keep("b", "2")

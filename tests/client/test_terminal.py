@@ -1,12 +1,16 @@
 """The client on a terminal: a real one, read as a screen."""
 
 import contextlib
+import shutil
+import signal
 import socket
 import sys
+import termios
 
 import pexpect
 import pyte
 
+from common.framing import encode
 from common.kinds import Kind, compose
 from common.sockets import MessageSocket, Timeouts
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, outward_address, wait_until
@@ -239,12 +243,60 @@ class WhileTyping(PorterTestCase):
         self.client.wait_for("ready", "Name:")
         self.client.enter("Bob")
         self.assertEqual("TEXT Bob", self.server_side.receive_message())
+        self.say(Kind.SET_TOKEN, "x")  # says nothing to the user, who is not to be shown a prompt for it
+        wait_until(lambda: "x" in self.tokens(), "the token")
         self.client.type("hunter2\r")
         self.say(Kind.SECRET, "Password: ")
         self.assertEqual("TEXT hunter2", self.server_side.receive_message())
         self.say(Kind.TEXT, "good")
         self.client.wait_for("good", ">")
         self.assertNotIn(b"hunter2", self.client.raw)
+
+    def tokens(self) -> str:
+        path = self.folder / "state" / "porter" / "tokens.json"
+        return path.read_text() if path.exists() else ""
+
+    def test_ctrl_d_between_two_questions_is_not_lost(self) -> None:
+        self.say(Kind.ASK, "Name: ")
+        self.client.wait_for("ready", "Name:")
+        self.client.enter("Bob")
+        self.assertEqual("TEXT Bob", self.server_side.receive_message())
+        self.client.type("\x04")
+        self.say(Kind.ASK, "Well? ")
+        self.assertEqual(0, self.client.status())
+
+    def test_what_is_no_utf_8_is_not_sent(self) -> None:
+        self.client.child.send(b"ab\xff\xfe\r")
+        self.client.wait_for_line("That is not UTF-8 text; it was not sent.")
+        self.client.enter("text")
+        self.assertEqual("TEXT text", self.server_side.receive_message())
+
+    def test_a_history_that_cannot_be_written_stops_nothing(self) -> None:
+        shutil.rmtree(self.folder / "state")
+        self.client.enter("hello")
+        self.assertEqual("TEXT hello", self.server_side.receive_message())
+        self.say(Kind.TEXT, "good")
+        self.client.wait_for("> hello", "good", ">")
+        self.assertNotIn(b"Traceback", self.client.raw)
+
+    def test_term_and_hup_end_it_and_put_the_terminal_back(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            for question in ("", "SECRET psst? "):
+                with (
+                    self.subTest(number=number, question=question),
+                    socket.create_server(("127.0.0.1", 0)) as listener,
+                ):
+                    listener.settimeout(PATIENCE)
+                    client = Screen(self, "--port", str(listener.getsockname()[1]), "--no-input", "--no-tls")
+                    before = termios.tcgetattr(client.child.child_fd)
+                    connection, _ = listener.accept()
+                    with connection:
+                        connection.sendall(encode(question or "TEXT hello"))
+                        client.wait_for_line("psst?" if question else ">")
+                        client.child.kill(number)
+                        self.assertEqual(128 + number, client.status())
+                        self.assertEqual(before, termios.tcgetattr(client.child.child_fd))
+                        self.assertNotIn(b"Traceback", client.raw)
 
     def test_what_a_server_says_cannot_move_the_cursor(self) -> None:
         self.client.type("a line")

@@ -1,5 +1,7 @@
 """The filter: what could move a cursor or forge a line is made visible."""
 
+import sys
+import tracemalloc
 import unicodedata
 import unittest
 
@@ -7,6 +9,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.visible import visible
+
+UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+JOINERS = {"\u200c", "\u200d"}
 
 
 class Visible(unittest.TestCase):
@@ -43,7 +48,21 @@ class Visible(unittest.TestCase):
 
     @given(st.text())
     def test_nothing_unsafe_is_ever_left(self, text: str) -> None:
-        left = {
-            character for character in visible(text) if unicodedata.category(character) in {"Cc", "Cs", "Zl", "Zp"}
-        }
-        self.assertEqual(set(), left)
+        left = {character for character in visible(text) if unicodedata.category(character) in UNSAFE}
+        self.assertLessEqual(left, JOINERS)
+
+    def test_it_knows_every_character_that_this_python_knows(self) -> None:
+        wrong = [
+            hex(code)
+            for code in range(sys.maxunicode + 1)
+            if (unicodedata.category(chr(code)) in UNSAFE - {"Cf"}) and visible(chr(code)) == chr(code)
+        ]
+        formats = {chr(code) for code in range(sys.maxunicode + 1) if unicodedata.category(chr(code)) == "Cf"}
+        wrong += [hex(ord(character)) for character in formats - JOINERS if visible(character) == character]
+        self.assertEqual([], wrong)
+
+    def test_millions_of_them_cost_no_gigabyte(self) -> None:
+        tracemalloc.start()
+        self.addCleanup(tracemalloc.stop)
+        self.assertEqual(3_000_000 * 5, len(visible("a\x1b" * 3_000_000)))
+        self.assertLess(tracemalloc.get_traced_memory()[1], 100_000_000)
