@@ -4,6 +4,7 @@ A message is a str here and a frame on the wire (framing.py). The sockets know d
 that stops them; they know nothing of kinds, handlers, or which side they are on.
 
 Each socket is touched by one thread only: two threads on one SSLSocket corrupt it (openssl#20446, cpython#151508).
+The exception is `interrupt`, which works below TLS.
 """
 
 import contextlib

@@ -33,7 +33,10 @@ class HashWorkers:
         """
         if not self._places.acquire(blocking=False):
             raise Busy("busy, try again in a moment")
-        work = self._threads.submit(function, *arguments)
+        try:
+            work = self._threads.submit(function, *arguments)
+        except RuntimeError:  # closed
+            raise Stopping from None
         work.add_done_callback(lambda _: self._places.release())
         try:
             work.exception(longest_wait)

@@ -9,6 +9,7 @@ from server.lockout import ELSEWHERE
 from server.store import Store, accounts, failures, logins, revocations
 
 _HOUR = 3600.0
+_DAY = 86400.0
 _MOST_ADDRESSES = 100
 """The latest addresses that are remembered of an account."""
 
@@ -17,8 +18,8 @@ def clear(store: Store) -> None:
     """Delete what is of no use any more; raises StoreUnavailable."""
     with store.writing() as transaction:
         an_hour_ago = store.now(transaction) - _HOUR
-        # Every process has looked at these a thousand times.
-        transaction.execute(delete(revocations).where(revocations.c.created < an_hour_ago))
+        # Every process that could ask has seen these long ago.
+        transaction.execute(delete(revocations).where(revocations.c.created < an_hour_ago - _DAY))
         ranked = select(
             logins.c.account_id,
             logins.c.address,

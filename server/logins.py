@@ -135,6 +135,9 @@ class Logins:
             self.watcher.look()
 
     def _resume(self, transaction: Connection, token: str, *, writing: bool) -> tuple[Login | None, bool]:
+        # First: what is ended after this was read ends this login as well. PostgreSQL shows each statement its own
+        # moment.
+        revision = self.revocations.revision(transaction)
         found = self.sessions.find(transaction, token)
         account = None if found is None else self.accounts.get(transaction, found.account_id)
         if found is None or account is None or account.disabled:
@@ -144,7 +147,7 @@ class Logins:
             new_token = self.sessions.renew(transaction, found.session_id)
         elif writing and found.note_due:
             self.sessions.note_use(transaction, found.session_id)
-        login = Login(account.id, account.name, found.session_id, self.revocations.revision(transaction), new_token)
+        login = Login(account.id, account.name, found.session_id, revision, new_token)
         return login, found.renewal_due or found.note_due
 
     def _counter(self, transaction: Connection, canonical: str, address: str) -> Counter:

@@ -128,15 +128,15 @@ class AuthHandler(Handler):
 
     def _serve(self, login: "Login") -> None:
         """Echo and obey, until the user leaves or the session is ended elsewhere."""
-        present: Login | None = login
-        while present is not None:
-            with self.shared.watcher.watching(present, self.request.interrupt):
-                change_session = self._echo(present)
+        still_in: Login | None = login
+        while still_in is not None:
+            with self.shared.watcher.watching(still_in, self.request.interrupt):
+                change_session = self._talk(still_in)
             # Not watched here: a revocation of its own must not end the connection that asked for it.
-            present = change_session()
+            still_in = change_session()
 
-    def _echo(self, login: "Login") -> "Callable[[], Login | None]":
-        """Serve the user up to a command that changes the session; what that command does."""
+    def _talk(self, login: "Login") -> "Callable[[], Login | None]":
+        """Serve the user up to a command that changes the session; what that command does, and who is in then."""
         while True:
             line = self.hear()
             if not line.startswith("/"):

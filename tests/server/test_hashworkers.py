@@ -1,6 +1,7 @@
 """The threads that hash: how many there are, how long one waits, and that no place is lost."""
 
 import threading
+from concurrent.futures import Future
 from functools import partial
 from unittest import mock
 
@@ -29,15 +30,18 @@ class HashWorkersTests(PorterTestCase):
         workers = self.workers(2)
         present: list[int] = []
         counts: list[int] = []
+        third = threading.Event()
 
         def work() -> None:
             present.append(0)
             counts.append(len(present))
+            if len(present) > 2:
+                third.set()
+            third.wait(0.01)  # long enough for a third to come, if one could
             present.pop()
 
         at_once(*[partial(workers.run, work)] * 16)
-        self.assertEqual(16, len(counts))
-        self.assertLessEqual(max(counts), 2)
+        self.assertEqual((16, 2), (len(counts), max(counts)))
 
     def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
         workers = self.workers(1, queue=0)
@@ -74,21 +78,25 @@ class HashWorkersTests(PorterTestCase):
         self.assertEqual(5, workers.run(max, 3, 5))
 
     def test_work_that_has_begun_is_waited_for(self) -> None:
-        workers = self.workers()
         working, finish = threading.Event(), threading.Event()
-        results: list[str] = []
 
         def work() -> str:
             working.set()
             finish.wait(PATIENCE)
             return "done"
 
-        waiting = threading.Thread(target=lambda: results.append(workers.run(work, longest_wait=0.001)))
-        waiting.start()
-        self.assertTrue(working.wait(PATIENCE))
-        finish.set()
-        waiting.join(PATIENCE)
-        self.assertEqual(["done"], results)
+        def time_out(*_: object) -> None:
+            working.wait(PATIENCE)
+            finish.set()
+            raise TimeoutError
+
+        with mock.patch.object(Future, "exception", time_out):
+            self.assertEqual("done", self.workers().run(work))
+
+    def test_after_the_end_nothing_begins(self) -> None:
+        workers = self.workers()
+        workers.close()
+        self.assertRaises(Stopping, workers.run, max, 3, 5)
 
     def test_what_waits_at_the_end_is_not_begun(self) -> None:
         workers = HashWorkers(1)

@@ -4,7 +4,7 @@ import threading
 from typing import Any
 from unittest import mock
 
-from common.errors import Busy, Refusal
+from common.errors import Busy, Refusal, SessionEnded
 from server.accounts import Accounts
 from server.hashworkers import HashWorkers
 from server.lockout import Lockout
@@ -259,4 +259,16 @@ class OnSqlite(Behaviour, StoreTestCase):
 
 @needs_postgres
 class OnPostgres(Postgres, Behaviour, StoreTestCase):
-    pass
+    def test_a_logout_between_the_reads_of_a_resume_ends_it(self) -> None:
+        find = self.logins.sessions.find
+
+        def find_and_log_out(*arguments: Any) -> Any:
+            found = find(*arguments)
+            self.logins.log_out(self.first)
+            return found
+
+        with mock.patch.object(self.logins.sessions, "find", find_and_log_out):
+            login = self.logins.resume(self.first.token)
+        assert login is not None
+        with self.assertRaises(SessionEnded), self.watcher.watching(login, self.fail):
+            self.fail("came in")
