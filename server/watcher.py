@@ -17,7 +17,7 @@ from server.revocations import Login, Revocations
 from server.store import Store
 
 LOG = logging.getLogger("porter.server")
-_INTERVAL = 0.8  # seconds; with what the ending itself takes, a connection is ended within one
+_INTERVAL = 0.6  # seconds; with what the ending itself takes, a connection is ended within one
 _HOUR = 3600.0
 
 
