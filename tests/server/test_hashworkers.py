@@ -1,6 +1,7 @@
 """The threads that hash: how many there are, how long one waits, and that no place is lost."""
 
 import threading
+import time
 from concurrent.futures import Future
 from functools import partial
 from unittest import mock
@@ -54,7 +55,10 @@ class HashWorkersTests(PorterTestCase):
         first = threading.Thread(target=workers.run, args=[work])
         first.start()
         self.assertTrue(working.wait(PATIENCE))
-        self.assertRaises(Busy, workers.run, max, 3, 5)
+        start = time.monotonic()
+        with self.assertRaises(Busy):
+            workers.run(max, 3, 5, longest_wait=PATIENCE)
+        self.assertLess(time.monotonic() - start, PATIENCE / 2)  # it is not waited for
         finish.set()
         first.join(PATIENCE)
         self.assertEqual(5, workers.run(max, 3, 5))

@@ -245,6 +245,13 @@ class Behaviour:
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertEqual("another's", self.account().password_hash)
 
+    def test_who_is_logged_out_elsewhere_meanwhile_does_not_change_the_password(self: Any) -> None:
+        other = self.logins.resume(self.first.token)
+        self.logins.log_out(other)
+        with self.assertRaises(SessionEnded):
+            self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        self.assertTrue(self.try_password("correct horse"))
+
     def test_an_account_that_is_no_more_cannot_change_its_password(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.remove(transaction, self.first.account_id)

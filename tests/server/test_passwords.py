@@ -76,6 +76,7 @@ class PasswordTests(PorterTestCase):
             ("$argon2id$v=19$m=8,t=1,p=1$xx", "damaged"),
             ("$argon2id$v=19$m=8,t=1,p=1$c2FsdHNhbHQ$aGFzaA", "damaged"),
             (f"$argon2id$v=19$m=99999999,t=1,p=1${hashed}", "costs too much"),
+            (f"$argon2id$v=19$m=300000,t=1,p=1${hashed}", "costs too much"),
             (f"$argon2id$v=19$m=8,t=99999999,p=1${hashed}", "costs too much"),
             (f"$argon2id$v=19$m=8,t=1,p=999${hashed}", "costs too much"),
             (f"$argon2id$v=19$m=8,t=1,p=16${hashed}", "cannot be used"),  # below what the algorithm allows
