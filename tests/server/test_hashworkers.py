@@ -1,7 +1,9 @@
 """The threads that hash: how many there are, how long one waits, and that no place is lost."""
 
+import contextlib
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future
 from functools import partial
 from unittest import mock
@@ -44,8 +46,9 @@ class HashWorkersTests(PorterTestCase):
         at_once(*[partial(workers.run, work)] * 16)
         self.assertEqual((16, 2), (len(counts), max(counts)))
 
-    def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
-        workers = self.workers(1, queue=0)
+    @contextlib.contextmanager
+    def occupied(self, workers: HashWorkers) -> Iterator[None]:
+        """Inside, the only worker is at work."""
         working, finish = threading.Event(), threading.Event()
 
         def work() -> bool:
@@ -55,30 +58,27 @@ class HashWorkersTests(PorterTestCase):
         first = threading.Thread(target=workers.run, args=[work])
         first.start()
         self.assertTrue(working.wait(PATIENCE))
-        start = time.monotonic()
-        with self.assertRaises(Busy):
-            workers.run(max, 3, 5, longest_wait=PATIENCE)
-        self.assertLess(time.monotonic() - start, PATIENCE / 2)  # it is not waited for
-        finish.set()
-        first.join(PATIENCE)
+        try:
+            yield
+        finally:
+            finish.set()
+            first.join(PATIENCE)
+
+    def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
+        workers = self.workers(1, queue=0)
+        with self.occupied(workers):
+            start = time.monotonic()
+            with self.assertRaises(Busy):
+                workers.run(max, 3, 5, longest_wait=PATIENCE)
+            self.assertLess(time.monotonic() - start, PATIENCE / 2)  # it is not waited for
         self.assertEqual(5, workers.run(max, 3, 5))
 
     def test_a_turn_that_does_not_come_is_given_up_and_its_place_with_it(self) -> None:
         workers = self.workers(1, queue=1)
-        working, finish = threading.Event(), threading.Event()
-
-        def work() -> bool:
-            working.set()
-            return finish.wait(PATIENCE)
-
-        first = threading.Thread(target=workers.run, args=[work])
-        first.start()
-        self.assertTrue(working.wait(PATIENCE))
-        for _ in range(3):
-            with self.assertRaises(Busy):
-                workers.run(max, 3, 5, longest_wait=0.01)
-        finish.set()
-        first.join(PATIENCE)
+        with self.occupied(workers):
+            for _ in range(3):
+                with self.assertRaises(Busy):
+                    workers.run(max, 3, 5, longest_wait=0.01)
         self.assertEqual(5, workers.run(max, 3, 5))
 
     def test_work_that_has_begun_is_waited_for(self) -> None:
@@ -103,13 +103,8 @@ class HashWorkersTests(PorterTestCase):
         self.assertRaises(Stopping, workers.run, max, 3, 5)
 
     def test_what_waits_at_the_end_is_not_begun(self) -> None:
-        workers = HashWorkers(1)
-        working, finish = threading.Event(), threading.Event()
+        workers = self.workers(1)
         stopped: list[BaseException] = []
-
-        def work() -> None:
-            working.set()
-            finish.wait(PATIENCE)
 
         def wait() -> None:
             try:
@@ -117,15 +112,11 @@ class HashWorkersTests(PorterTestCase):
             except Stopping as error:
                 stopped.append(error)
 
-        first, second = threading.Thread(target=workers.run, args=[work]), threading.Thread(target=wait)
-        first.start()
-        self.assertTrue(working.wait(PATIENCE))
-        second.start()
-        wait_until(lambda: workers._threads._work_queue.qsize() == 1, "the second in the queue")
-        closing = threading.Thread(target=workers.close)
-        closing.start()
-        second.join(PATIENCE)
-        finish.set()
-        for thread in (first, closing):
-            thread.join(PATIENCE)
+        second, closing = threading.Thread(target=wait), threading.Thread(target=workers.close)
+        with self.occupied(workers):
+            second.start()
+            wait_until(lambda: workers._threads._work_queue.qsize() == 1, "the second in the queue")
+            closing.start()
+            second.join(PATIENCE)
+        closing.join(PATIENCE)
         self.assertEqual(1, len(stopped))
