@@ -8,7 +8,7 @@ import json
 import os
 import stat
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -62,9 +62,12 @@ class StateFolder:
             raise self._unavailable(name, error) from error
 
     def file(self, name: str) -> Path:
-        """A file in the folder for somebody else to write, made 0600 first."""
+        """A file in the folder for somebody else to write, made 0600 first; one that has grown large is put aside."""
         try:
             self._make()
+            with suppress(FileNotFoundError):
+                if (self.path / name).lstat().st_size > _LARGEST_FILE:
+                    (self.path / name).replace(self.path / f"{name}.old")
             os.close(self._open(name, os.O_RDWR | os.O_CREAT))
         except OSError as error:
             raise self._unavailable(name, error) from error

@@ -50,15 +50,18 @@ class Accounts:
     def get(self, transaction: Connection, account_id: int) -> Account | None:
         return _account(transaction, accounts.c.id == account_id)
 
+    def refuse_too_many(self, transaction: Connection, address: str) -> None:
+        """Raise Refusal, naming the limit, if nobody may be registered from `address` just now."""
+        refuse_too_many(transaction, accounts, self._limits, source(address), self._store.now(transaction))
+
     def add(self, transaction: Connection, name: AccountName, password_hash: str, address: str | None) -> Account:
         """A new account, registered from `address` (None: by the administrator, whom no limit binds).
 
         Raises Refusal if the name cannot be had, and when there are too many.
         """
         refuse_mixed_scripts(name)
-        now = self._store.now(transaction)
         if address is not None:
-            refuse_too_many(transaction, accounts, self._limits, source(address), now)
+            self.refuse_too_many(transaction, address)
         row = {
             "name": name.shown,
             "canonical": name.canonical,
@@ -66,7 +69,7 @@ class Accounts:
             "password_version": 1,
             "disabled": False,
             "source": "" if address is None else source(address),
-            "created": now,
+            "created": self._store.now(transaction),
         }
         insert = self._store.insert(accounts).values(row).on_conflict_do_nothing().returning(accounts.c.id)
         account_id = transaction.execute(insert).scalar()

@@ -90,6 +90,8 @@ class Logins:
         """A new account, and its owner is in. Raises Refusal if the name or the password cannot be had."""
         refuse_new(name)
         self.passwords.check_new(password)
+        with self.store.reading() as transaction:  # before the hash: who is over the limit costs none
+            self.accounts.refuse_too_many(transaction, address)
         password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)

@@ -152,6 +152,7 @@ class Store:
             self._engine = _postgresql_engine(parsed)
         with self.writing() as transaction:
             TABLES.create_all(transaction)
+            _refuse_other_tables(transaction)
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
@@ -187,6 +188,18 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+def _refuse_other_tables(transaction: Connection) -> None:
+    """Raise StoreUnavailable for tables that another version of Porter has made: now, and not at the first login."""
+    inspector = sqlalchemy.inspect(transaction)
+    for table in TABLES.sorted_tables:
+        found = {column["name"] for column in inspector.get_columns(table.name)}
+        if missing := sorted({column.name for column in table.columns} - found):
+            raise StoreUnavailable(
+                f"the store was made by another version of Porter: the table {table.name} has no {missing[0]}; "
+                "move it away, or name another one"
+            )
 
 
 def _sqlite_engine(url: URL) -> sqlalchemy.Engine:

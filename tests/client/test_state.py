@@ -43,6 +43,13 @@ class State(PorterTestCase):
         modes = [mode(self.path), mode(self.path / "x.json"), mode(self.path / "history")]
         self.assertEqual([0o700, 0o600, 0o600], modes)
 
+    def test_a_file_that_has_grown_large_is_put_aside(self) -> None:
+        for content in ("x" * 1_000_001, "y" * 1_000_001):
+            self.state.file("history").write_text(content)
+        self.assertEqual("", self.state.file("history").read_text())
+        self.assertEqual(content, (self.path / "history.old").read_text())
+        self.assertEqual([0o600, 0o600], [mode(self.path / name) for name in ("history", "history.old")])
+
     def test_what_is_open_to_others_is_closed(self) -> None:
         self.keep("a", "1")
         self.path.chmod(0o777)

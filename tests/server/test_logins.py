@@ -191,6 +191,15 @@ class Behaviour:
         self.logins.log_out(self.first)
         self.assertIsNotNone(self.logins.resume(bob.token))
 
+    def test_who_may_not_register_costs_no_hash(self: Any) -> None:
+        with (
+            mock.patch.object(self.logins.accounts, "refuse_too_many", side_effect=Refusal("no more")),
+            mock.patch.object(self.logins.passwords, "hash") as hash,
+            self.assertRaisesRegex(Refusal, "no more"),
+        ):
+            self.logins.register(account_name("bob"), "correct horse", HOME)
+        hash.assert_not_called()
+
     def test_a_lock_on_a_name_nobody_had_is_not_inherited(self: Any) -> None:
         bob = account_name("bob")
         for _ in range(4):

@@ -36,6 +36,19 @@ class Behaviour:
         finally:
             again.close()
 
+    def test_tables_of_another_version_are_told_at_once(self: Any) -> None:
+        with self.store.writing() as transaction:
+            transaction.exec_driver_sql("ALTER TABLE addresses RENAME COLUMN created TO since")
+        url = self.store._engine.url.render_as_string(hide_password=False)
+        try:
+            with self.assertRaisesRegex(
+                StoreUnavailable, "another version of Porter: the table addresses has no created"
+            ):
+                Store(url)
+        finally:
+            with self.store.writing() as transaction:
+                transaction.exec_driver_sql("ALTER TABLE addresses RENAME COLUMN since TO created")
+
     def test_a_transaction_that_fails_leaves_nothing(self: Any) -> None:
         with self.assertRaises(KeyError), self.store.writing() as transaction:
             row = {"address": "a", "name": "x", "source": "a", "created": 0.0}
