@@ -54,8 +54,9 @@ class Lockout:
             if is_allowed:
                 guesses += 1
                 locked_until = now + self._delay(counter, guesses)
-            # Written even if nothing changes: the time that it takes must not tell what is locked.
-            values = {"guesses": guesses, "locked_until": locked_until}
+            # Something is written in any case, since a commit takes its time: it must not tell what is locked. What
+            # is the same as before, SQLite does not write.
+            values = {"guesses": guesses, "locked_until": locked_until, "last": now}
             insert = self._store.insert(failures).values(canonical=counter.canonical, source=counter.source, **values)
             transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "source"], set_=values))
             return Guess(is_allowed, locked_until - now)

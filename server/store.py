@@ -116,6 +116,7 @@ failures = Table(
     Column("source", Text, primary_key=True),
     Column("guesses", Integer, nullable=False),
     Column("locked_until", Double, nullable=False),  # infinite after too many
+    Column("last", Double, nullable=False),  # when somebody last tried, whether or not it was looked at
 )
 
 

@@ -43,7 +43,8 @@ class Enumeration(AttackCase):
         store = Store(f"sqlite:///{self.folder}/data/porter.db")
         with store.writing() as transaction:
             transaction.execute(update(accounts).where(accounts.c.name == "damaged").values(password_hash="damaged"))
-            row = {"canonical": "locked", "source": ELSEWHERE, "guesses": 100, "locked_until": time.time() + 1e6}
+            row = {"canonical": "locked", "source": ELSEWHERE, "guesses": 100, "last": 0.0}
+            row["locked_until"] = time.time() + 1e6
             transaction.execute(store.insert(failures).values(row))
         store.close()
 

@@ -1,6 +1,8 @@
 """The lockout: its arithmetic against a model, its counters, its patience."""
 
+import contextlib
 import math
+import sqlite3
 import threading
 from typing import Any
 from unittest import mock
@@ -110,6 +112,15 @@ OUTCOMES = ["wrong", "wrong", "wrong", "right", "busy"]
 
 
 class OnSqlite(Behaviour, StoreTestCase):
+    def test_a_guess_that_is_refused_is_written_like_one_that_counts(self) -> None:
+        with contextlib.closing(sqlite3.connect(self.folder / "data" / "porter.db")) as other:
+            versions = []
+            for _ in range(8):
+                self.now += 0.001
+                self.allows(ALICE)
+                versions.append(other.execute("PRAGMA data_version").fetchone()[0])
+        self.assertEqual(8, len(set(versions)))
+
     @settings(max_examples=40, deadline=None)
     @given(
         st.lists(
