@@ -99,12 +99,13 @@ class Enumeration(AttackCase):
             self.assertAlmostEqual(middle, median, delta=0.2 * middle, msg=cause)
 
     def test_the_first_try_after_a_start_tells_nothing_either(self) -> None:
-        for cause in ("known", "unknown", "over-long"):
+        quickest: dict[str, float] = {}  # of three, since a busy machine only ever makes it slower
+        for cause in ("known", "unknown") * 3:
             server = self.server()
-            first, *later = (self.refused(server, source, CAUSES[cause], "wrong horse")[1] for source in sources(4))
+            _, took = self.refused(server, "127.66.0.1", CAUSES[cause], "wrong horse")
+            quickest[cause] = min(took, quickest.get(cause, took))
             server.stop()
-            usual = statistics.median(later)
-            self.assertAlmostEqual(usual, first, delta=0.5 * usual, msg=cause)
+        self.assertAlmostEqual(quickest["known"], quickest["unknown"], delta=0.3 * quickest["known"])
 
     def test_a_damaged_hash_is_one_error_in_the_log(self) -> None:
         server = self.server()
