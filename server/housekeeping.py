@@ -36,4 +36,4 @@ def clear(store: Store) -> None:
             .exists()
         )
         useless = or_(~exists, and_(failures.c.source != ELSEWHERE, ~is_familiar))
-        transaction.execute(delete(failures).where(failures.c.locked_until < an_hour_ago, useless))
+        transaction.execute(delete(failures).where(failures.c.last < an_hour_ago, useless))

@@ -66,7 +66,7 @@ class Lockout:
         transaction.execute(delete(failures).where(_is(counter)))
 
     def forget(self, transaction: Connection, canonical: str) -> None:
-        """A name has a new owner, or its owner a new password: all its counters are over."""
+        """A name has a new owner, or an administrator wants it so: all its counters are over."""
         transaction.execute(delete(failures).where(failures.c.canonical == canonical))
 
     def take_back(self, counter: Counter) -> None:

@@ -19,7 +19,6 @@ LOG = logging.getLogger("porter.server")
 _COMMON_PASSWORDS = Path(__file__).parent / "common_passwords.txt"
 _SHORTEST_HASH = 16  # bytes; a hash that lost its end would be told by fewer
 _EVEN = 2.5  # hashes: what the rest of a refusal takes, and a hash at an older cost, stay below
-_LONGEST_EVEN = 1.0
 
 
 class Passwords:
@@ -39,7 +38,7 @@ class Passwords:
         self._context.using(argon2__memory_cost=8, argon2__rounds=1, argon2__parallelism=1).hash(_prepare("nobody"))
         started = time.process_time()  # what a hash takes of a core, however busy the machine is just now
         self._nobodys_hash = self._context.hash("nobody")
-        self._even = min(_EVEN * (time.process_time() - started), _LONGEST_EVEN)
+        self._even = _EVEN * (time.process_time() - started)
 
     def check_new(self, password: str) -> None:
         """Raise Refusal for a password that a new account may not have."""

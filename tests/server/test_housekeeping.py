@@ -1,5 +1,6 @@
 """Housekeeping: what goes and what stays."""
 
+import math
 from typing import Any
 
 from sqlalchemy import select, update
@@ -31,7 +32,7 @@ class Behaviour:
         with self.store.reading() as transaction:
             return {(row.canonical, row.source) for row in transaction.execute(select(failures))}
 
-    def test_counters_of_names_that_do_not_exist_go_an_hour_after_their_lock(self: Any) -> None:
+    def test_counters_of_names_that_do_not_exist_go_an_hour_after_the_last_try(self: Any) -> None:
         for canonical in ("alice", "nobody"):
             self.lockout.count(Counter(canonical, ELSEWHERE))
         self.now += 3599
@@ -57,6 +58,14 @@ class Behaviour:
         self.now += 10 * 365 * 86400
         clear(self.store)
         self.assertFalse(self.lockout.count(counter).is_allowed)
+
+    def test_a_name_that_does_not_exist_is_blocked_no_longer_than_it_is_tried(self: Any) -> None:
+        self.lockout.count(Counter("nobody", ELSEWHERE))
+        with self.store.writing() as transaction:
+            transaction.execute(update(failures).values(guesses=MOST_FAILURES, locked_until=math.inf))
+        self.now += 3601
+        clear(self.store)
+        self.assertEqual(set(), self.counters())
 
     def test_of_an_account_the_latest_addresses_stay(self: Any) -> None:
         with self.store.writing() as transaction:
