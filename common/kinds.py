@@ -37,5 +37,6 @@ def parse(message: str, allowed: frozenset[Kind]) -> tuple[Kind, str]:
         kind = None
     if kind not in allowed:
         wanted = ", ".join(sorted(kind.value for kind in allowed))
-        raise UnexpectedKind(f"a message starts with one of {wanted}, not with {word[:20]!r}")
+        # What was sent instead is not told: it may be a password, and the error is logged.
+        raise UnexpectedKind(f"a message starts with one of {wanted}, which one of {len(message)} characters did not")
     return kind, text

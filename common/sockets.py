@@ -125,6 +125,8 @@ class MessageMixin(_Socket):
         set and all that had come is received, ConnectionLost otherwise.
         """
         self._heed_interruption()
+        if self.overall is not None:
+            self.overall.remaining()  # who sends everything ahead never makes us wait
         while (body := self._decoder.next_body()) is None:
             has_more = self._receive_more()
             self._heed_interruption()

@@ -83,9 +83,10 @@ class Accounts:
         return Account(account_id, name.shown, name.canonical, password_hash, 1, False)
 
     def set_password(self, transaction: Connection, account_id: int, password_hash: str) -> None:
-        """The hash of another password."""
+        """The hash of another password; where the one before was used is no longer familiar."""
         version = accounts.c.password_version + 1
         _change(transaction, account_id, {"password_hash": password_hash, "password_version": version})
+        transaction.execute(update(logins).where(logins.c.account_id == account_id).values(source=""))
 
     def set_better_hash(self, transaction: Connection, account_id: int, password_hash: str) -> None:
         """Another hash of the same password."""
@@ -102,9 +103,8 @@ class Accounts:
         now = self._store.now(transaction)
         row = {"account_id": account_id, "address": address, "source": source(address), "last": now}
         insert = self._store.insert(logins).values(row)
-        transaction.execute(
-            insert.on_conflict_do_update(index_elements=["account_id", "address"], set_={"last": now})
-        )
+        seen = {"source": row["source"], "last": now}
+        transaction.execute(insert.on_conflict_do_update(index_elements=["account_id", "address"], set_=seen))
 
     def is_familiar(self, transaction: Connection, canonical: str, address: str) -> bool:
         """Whether the owner of the name has logged in from the source of this address before."""

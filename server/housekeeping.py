@@ -18,8 +18,11 @@ def clear(store: Store) -> None:
     """Delete what is of no use any more; raises StoreUnavailable."""
     with store.writing() as transaction:
         an_hour_ago = store.now(transaction) - _HOUR
-        # Every process that could ask has seen these long ago.
-        transaction.execute(delete(revocations).where(revocations.c.created < an_hour_ago - _DAY))
+        # Every process that could ask has seen these long ago. The latest stays: that its number has gone down tells
+        # that the store was put back.
+        latest = select(func.max(revocations.c.number)).scalar_subquery()
+        old = and_(revocations.c.created < an_hour_ago - _DAY, revocations.c.number < latest)
+        transaction.execute(delete(revocations).where(old))
         ranked = select(
             logins.c.account_id,
             logins.c.address,

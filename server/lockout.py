@@ -8,7 +8,7 @@ neither use nor fill it. It knows no passwords and no sockets.
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select, update
+from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from server.options import LockoutOptions
 from server.store import Store, failures
@@ -68,12 +68,6 @@ class Lockout:
     def forget(self, transaction: Connection, canonical: str) -> None:
         """A name has a new owner, or an administrator wants it so: all its counters are over."""
         transaction.execute(delete(failures).where(failures.c.canonical == canonical))
-
-    def take_back(self, counter: Counter) -> None:
-        """The guess was never looked at: it and the lock that came with it do not count."""
-        with self._store.writing() as transaction:
-            one_less = {"guesses": failures.c.guesses - 1, "locked_until": 0.0}
-            transaction.execute(update(failures).where(_is(counter), failures.c.guesses > 0).values(one_less))
 
     def blocked(self, transaction: Connection) -> set[str]:
         """The canonical names whose password is of no use elsewhere any more."""

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
-from common.errors import Busy, Refusal, SessionEnded, StoreUnavailable
+from common.errors import Refusal, SessionEnded, StoreUnavailable
 from server.accounts import Account, Accounts
 from server.addresses import source
 from server.lockout import ELSEWHERE, Counter, Guess, Lockout
@@ -75,10 +75,11 @@ class Logins:
 
         Raises Refusal, always the same, when the answer is no for whatever reason, and Busy when nobody looked.
         """
-        with self.store.reading() as transaction:
-            account = self.accounts.find(transaction, name)
-            counter = self._counter(transaction, name.canonical, address)
-        account, better_hash = self._checked(account, counter, password)
+        with self.passwords.turn():
+            with self.store.reading() as transaction:
+                account = self.accounts.find(transaction, name)
+                counter = self._counter(transaction, name.canonical, address)
+            account, better_hash = self._checked(account, counter, password)
         with self.store.writing() as transaction:
             self._refuse_changed(transaction, account)
             if better_hash is not None:
@@ -92,7 +93,8 @@ class Logins:
         self.passwords.check_new(password)
         with self.store.reading() as transaction:  # before the hash: who is over the limit costs none
             self.accounts.refuse_too_many(transaction, address)
-        password_hash = self.passwords.hash(password)
+        with self.passwords.turn():
+            password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
             self.lockout.forget(transaction, name.canonical)
@@ -106,8 +108,9 @@ class Logins:
             if account is None:
                 raise Refusal("this account is no more")
             counter = self._counter(transaction, account.canonical, address)
-        password_hash = self.passwords.hash(new)  # first: if there is no place for it, no guess was made
-        self._checked(account, counter, present)
+        with self.passwords.turn():
+            self._checked(account, counter, present)
+            password_hash = self.passwords.hash(new)
         with self.store.writing() as transaction:
             if self.revocations.has_ended(transaction, login):
                 raise SessionEnded("your session was ended")
@@ -159,20 +162,14 @@ class Logins:
     def _checked(self, account: Account | None, counter: Counter, password: str) -> tuple[Account, str | None]:
         """The account, if the password is right and it may log in, and a hash at today's cost if its own is not.
 
-        Raises Refusal otherwise, after the same work and time whatever the cause, and Busy. A guess while locked is
-        not counted.
+        Raises Refusal otherwise, after the same work whatever the cause. To be called in a turn: what is counted is
+        looked at. A guess while locked is not counted.
         """
-        with self.passwords.even_refusals():
-            guess = self.lockout.count(counter)
-            stored = account.password_hash if account is not None and guess.is_allowed else None
-            try:
-                right, better_hash = self.passwords.verify(password, stored)
-            except Busy:
-                if guess.is_allowed:
-                    self.lockout.take_back(counter)
-                raise
-            if account is None or account.disabled or not right:
-                raise Refusal(WRONG, _reason(account, counter, guess))
+        guess = self.lockout.count(counter)
+        stored = account.password_hash if account is not None and guess.is_allowed else None
+        right, better_hash = self.passwords.verify(password, stored)
+        if account is None or account.disabled or not right:
+            raise Refusal(WRONG, _reason(account, counter, guess))
         return account, better_hash
 
     def _refuse_changed(self, transaction: Connection, account: Account) -> None:

@@ -69,8 +69,11 @@ def refuse_mixed_scripts(name: AccountName) -> None:
 
 
 def skeletons(name: AccountName) -> frozenset[str]:
-    """What the name looks like, typed and in small letters; two names that share one look alike (UTS #39, 4)."""
-    return frozenset({_skeleton(name.shown), _skeleton(name.canonical)})
+    """What the name looks like, as typed, in small letters and in capitals; two that share one look alike.
+
+    The skeletons of UTS #39, 4, by the table of confusable-homoglyphs.
+    """
+    return frozenset(map(_skeleton, (name.shown, name.canonical, name.canonical.upper())))
 
 
 def _checked(typed: str) -> str:
@@ -97,7 +100,7 @@ _REASONS = {"DISALLOWED/spaces": "it has a space", "DISALLOWED/empty": "it is em
 
 @cache
 def _reserved_skeletons() -> frozenset[str]:
-    return frozenset(map(_skeleton, _RESERVED))
+    return frozenset(map(_skeleton, (*_RESERVED, *map(str.upper, _RESERVED))))
 
 
 @cache

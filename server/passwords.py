@@ -22,7 +22,7 @@ _EVEN = 2.5  # hashes: what the rest of a refusal takes, and a hash at an older 
 
 
 class Passwords:
-    """Hashes and verifies, by the workers, who raise Busy when there is too much to do."""
+    """Hashes and verifies, by the workers; whoever serves others does so in a turn."""
 
     def __init__(self, options: PasswordOptions, workers: HashWorkers) -> None:
         self._options = options
@@ -74,18 +74,21 @@ class Passwords:
         return False, None
 
     @contextmanager
-    def even_refusals(self) -> Iterator[None]:
-        """A Refusal leaves no sooner than a moment after it was entered, whatever its cause: its time tells nothing.
+    def turn(self) -> Iterator[None]:
+        """Inside, it is this thread's turn to look at a password; raises Busy if it does not come.
 
+        A Refusal leaves no sooner than a moment after the turn has come, whatever its cause: its time tells nothing.
         Equal work makes the times alike; this covers what is left, such as a hash at an older, lower cost.
         """
-        even = time.monotonic() + self._even
+        even = 0.0
         try:
-            yield
+            with self._workers.turn():
+                even = time.monotonic() + self._even
+                yield
         except Busy:
             raise
         except Refusal:
-            time.sleep(max(0.0, even - time.monotonic()))
+            time.sleep(max(0.0, even - time.monotonic()))  # no longer in the turn, which is the next one's
             raise
 
 

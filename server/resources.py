@@ -35,9 +35,12 @@ class Resources:
     @cached_property
     def watcher(self) -> "Watcher":
         """The thread that ends connections whose session was ended elsewhere; raises StoreUnavailable too."""
+        from server.store import Store
         from server.watcher import Watcher
 
-        return self._opened.enter_context(closing(Watcher(self.store)))
+        # A store of its own: in a flood of logins it would wait for a connection to the database behind them all.
+        own_store = self._opened.enter_context(closing(Store(self._store_url)))
+        return self._opened.enter_context(closing(Watcher(own_store)))
 
     @cached_property
     def hash_workers(self) -> "HashWorkers":

@@ -83,7 +83,8 @@ logins = Table(
     TABLES,
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("address", Text, primary_key=True),
-    Column("source", Text, nullable=False),  # the address, or the IPv6 network within which a host may roam
+    # The address, or the IPv6 network within which a host may roam; empty when the password has been changed since.
+    Column("source", Text, nullable=False),
     Column("last", Double, nullable=False),
     Index("logins_by_address", "address", "last"),
 )

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import chain
 
 from common.errors import SessionEnded, StoreUnavailable
 from server.housekeeping import clear
@@ -69,13 +70,20 @@ class Watcher:
         with self._looking:
             with self._store.reading() as transaction:
                 found = self._revocations.since(transaction, self._seen)
+                latest = self._revocations.revision(transaction)
+            # Under the lock, as is entering: who is not seen here sees `_seen`, and nobody's socket is closed.
             for revocation in found:
-                # Under the lock, as is entering: who is not seen here sees `_seen`, and nobody's socket is closed.
                 with self._lock:
-                    self._seen = revocation.number
                     for watched in self._watched.get(revocation.account_id, ()):
                         if revocation.ends(watched.login):
                             watched.end(_ended())
+                    self._seen = revocation.number
+            if latest < self._seen:
+                # The store has been put back to an earlier time: what has been ended since is not to be known.
+                with self._lock:
+                    for watched in chain.from_iterable(self._watched.values()):
+                        watched.end(_ended())
+                    self._seen = latest
 
     def close(self) -> None:
         self._closed.set()

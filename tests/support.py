@@ -127,6 +127,16 @@ class PorterTestCase(unittest.TestCase):
         self.addCleanup(process.close)
         return process
 
+    def administer(self, *arguments: str, input: str = "") -> str:
+        """Do what an administrator does; what the command prints."""
+        # Imported here: without the database, which it needs, the tests of echo and the client are quicker.
+        from server import users
+
+        path = str(self.folder / "server.yaml")
+        status, printed, errors = call_program(users.main, *arguments, "--config", path, input=input)
+        self.assertEqual(0, status, errors)
+        return printed
+
 
 class RunningServer:
     """A server in this process, and clients for it."""

@@ -7,9 +7,8 @@ from typing import Any
 
 from common.errors import ConnectionLost
 from common.kinds import Kind
-from server import users
 from tests.attacks.attacker import AttackCase, Target, guess
-from tests.support import RunningServer, ServerProcess, Talker, call_program
+from tests.support import RunningServer, ServerProcess, Talker
 
 ENDED = "your session was ended"
 SOON = 1.0
@@ -56,10 +55,6 @@ class Behaviour:
         client.expect(Kind.SET_TOKEN, "")
         client.expect(Kind.TEXT)
 
-    def users(self: Any, *arguments: str, input: str = "") -> None:
-        path = str(self.folder / "server.yaml")
-        self.assertEqual(0, call_program(users.main, *arguments, "--config", path, input=input)[0])
-
     def test_a_logout_ends_the_session_everywhere_and_no_other(self: Any) -> None:
         thieves = [self.enter(server, self.token) for server in (self.here, self.there)]
         other = self.there.talk("127.0.0.1")
@@ -100,12 +95,12 @@ class Behaviour:
             with self.subTest(arguments[0]):
                 clients = [self.here.talk("127.0.0.1"), self.there.talk("127.0.0.1")]
                 tokens = [client.log_in("alice") for client in clients]
-                self.ends_soon(clients, lambda: self.users(*arguments, input=given))  # noqa: B023
+                self.ends_soon(clients, lambda: self.administer(*arguments, input=given))  # noqa: B023
                 for token in tokens:
                     self.assertFalse(self.let_in(self.here, token))
                 if arguments[0] == "disable":
                     self.assertFalse(guess(self.there, "127.0.0.1", "alice", "correct horse"))
-                    self.users("enable", "alice")
+                    self.administer("enable", "alice")
 
     def test_while_a_password_is_being_changed_too(self: Any) -> None:
         thief = self.enter(self.there, self.token)

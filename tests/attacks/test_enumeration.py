@@ -6,11 +6,10 @@ import time
 from sqlalchemy import update
 
 from common.kinds import Kind
-from server import users
 from server.lockout import ELSEWHERE
 from server.store import Store, accounts, failures
 from tests.attacks.attacker import AttackCase, sources
-from tests.support import ServerProcess, call_program
+from tests.support import ServerProcess
 
 ROUNDS = 8
 CAUSES = {
@@ -33,13 +32,13 @@ class Enumeration(AttackCase):
 
     def setUp(self) -> None:
         super().setUp()
-        self.path = self.start("quick.yaml", passwords={"argon2": {"memory_kib": 8192, "time_cost": 1}})
+        self.path = self.configure(passwords={"argon2": {"memory_kib": 8192, "time_cost": 1}})
         for name in ("known", "disabled", "locked", "damaged", "old"):
-            self.users("add", name, input="correct horse\n")
-        self.path = self.start("server.yaml", passwords={"argon2": {"memory_kib": 19456, "time_cost": 2}})
+            self.administer("add", name, input="correct horse\n")
+        self.path = self.configure(passwords={"argon2": {"memory_kib": 19456, "time_cost": 2}})
         for name in ("known", "disabled", "locked"):
-            self.users("password", name, input="correct horse\n")
-        self.users("disable", "disabled")
+            self.administer("password", name, input="correct horse\n")
+        self.administer("disable", "disabled")
         store = Store(f"sqlite:///{self.folder}/data/porter.db")
         with store.writing() as transaction:
             transaction.execute(update(accounts).where(accounts.c.name == "damaged").values(password_hash="damaged"))
@@ -48,12 +47,9 @@ class Enumeration(AttackCase):
             transaction.execute(store.insert(failures).values(row))
         store.close()
 
-    def start(self, name: str, **options: object) -> str:
+    def configure(self, **options: object) -> str:
         closed = {"registration": "closed", "lockout": {"free_attempts": 100}, **options}
-        return str(self.write_configuration(name, mode="auth", handlers={"auth": {"options": closed}}))
-
-    def users(self, *arguments: str, input: str = "") -> None:
-        self.assertEqual(0, call_program(users.main, *arguments, "--config", self.path, input=input)[0])
+        return str(self.write_configuration(mode="auth", handlers={"auth": {"options": closed}}))
 
     def server(self) -> ServerProcess:  # type: ignore[override]
         process = ServerProcess(self, "--config", self.path)

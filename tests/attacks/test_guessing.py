@@ -7,9 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from common.kinds import Kind
-from server import users
 from tests.attacks.attacker import AttackCase, break_off, guess, sources
-from tests.support import ServerProcess, at_once, call_program
+from tests.support import ServerProcess, at_once
 
 FREE = 5
 SPELLINGS = ("alice", "ALICE", "Alice", "\uff41lice", "\uff21LICE", " alice ", "aLiCe")
@@ -70,17 +69,14 @@ class Guessing(AttackCase):
         owner = server.talk("127.0.0.3")
         owner.give_token(token)
         owner.expect(Kind.TEXT)
-        self.assertEqual(0, self.users("enable", "alice")[0])
+        self.administer("enable", "alice")
         self.assertTrue(guess(server, "127.0.0.2", "alice", "correct horse"))
-
-    def users(self, *arguments: str) -> tuple[int, str, str]:
-        return call_program(users.main, *arguments, "--config", str(self.folder / "server.yaml"))
 
     def state(self, name: str) -> tuple[str, bool]:
         """An account's state in the table, and whether it is disabled."""
-        (account,) = json.loads(self.users("list", "--json")[1])
+        (account,) = json.loads(self.administer("list", "--json"))
         self.assertEqual(name, account["name"])
-        return self.users("list")[1].splitlines()[1].split()[1], account["disabled"]
+        return self.administer("list").splitlines()[1].split()[1], account["disabled"]
 
 
 class Flood(AttackCase):
@@ -112,6 +108,10 @@ class Flood(AttackCase):
                 client.expect(Kind.TEXT, str(number))
                 delays.append(time.monotonic() - start)
             peak = memory(server.process.pid, "VmHWM")
+            self.administer("logout", "alice")
+            start = time.monotonic()
+            client.expect(Kind.ERROR, "your session was ended")
+            self.assertLess(time.monotonic() - start, 3)  # one second, where others leave us the cores
         finally:
             stop.set()
             flooding.join()

@@ -28,6 +28,13 @@ class Kinds(unittest.TestCase):
     def test_the_text_is_verbatim_line_breaks_and_spaces_included(self) -> None:
         self.assertEqual((Kind.TEXT, "  a\nb "), parse("TEXT   a\nb ", FROM_CLIENT))
 
+    def test_the_error_tells_nothing_of_what_was_sent_since_it_may_be_a_password(self) -> None:
+        with self.assertRaises(UnexpectedKind) as caught:
+            parse("hunter22", FROM_CLIENT)
+        self.assertEqual(
+            "a message starts with one of TEXT, TOKEN, which one of 8 characters did not", str(caught.exception)
+        )
+
     def test_what_is_no_kind_of_the_sender_is_refused(self) -> None:
         for message in ("", "HELLO", "text x", "TEXTx", " TEXT", "TEXT\nx", "ASK x", "SET-TOKEN x"):
             with self.subTest(message), self.assertRaises(UnexpectedKind):

@@ -4,7 +4,6 @@ import contextlib
 import threading
 import time
 from collections.abc import Iterator
-from concurrent.futures import Future
 from functools import partial
 from unittest import mock
 
@@ -14,8 +13,10 @@ from tests.support import PATIENCE, PorterTestCase, at_once, wait_until
 
 
 class HashWorkersTests(PorterTestCase):
-    def workers(self, count: int | None = 1, queue: int = 16) -> HashWorkers:
-        made = HashWorkers(count, queue)
+    def workers(
+        self, count: int | None = 1, queue: int = 16, longest_wait: float = PATIENCE, pause_when_full: float = 0
+    ) -> HashWorkers:
+        made = HashWorkers(count, queue, longest_wait, pause_when_full)
         self.addCleanup(made.close)
         return made
 
@@ -55,7 +56,11 @@ class HashWorkersTests(PorterTestCase):
             working.set()
             return finish.wait(PATIENCE)
 
-        first = threading.Thread(target=workers.run, args=[work])
+        def work_in_turn() -> None:
+            with workers.turn():
+                workers.run(work)
+
+        first = threading.Thread(target=work_in_turn)
         first.start()
         self.assertTrue(working.wait(PATIENCE))
         try:
@@ -66,36 +71,48 @@ class HashWorkersTests(PorterTestCase):
 
     def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
         workers = self.workers(1, queue=0)
-        with self.occupied(workers):
+        with workers.turn(), workers.turn():
             start = time.monotonic()
-            with self.assertRaises(Busy):
-                workers.run(max, 3, 5, longest_wait=PATIENCE)
+            with self.assertRaises(Busy), workers.turn():
+                self.fail("came in")
             self.assertLess(time.monotonic() - start, PATIENCE / 2)  # it is not waited for
-        self.assertEqual(5, workers.run(max, 3, 5))
+        with workers.turn():
+            self.assertEqual(5, workers.run(max, 3, 5))
+
+    def test_who_finds_all_places_taken_is_told_after_a_pause_that_the_end_ends(self) -> None:
+        workers = self.workers(1, queue=0, pause_when_full=0.05)
+        with workers.turn(), workers.turn():
+            start = time.monotonic()
+            with self.assertRaises(Busy), workers.turn():
+                self.fail("came in")
+            self.assertGreaterEqual(time.monotonic() - start, 0.05)
+        workers = self.workers(1, queue=0, pause_when_full=PATIENCE)
+        with workers.turn(), workers.turn():
+            workers.close()
+            start = time.monotonic()
+            with self.assertRaises(Busy), workers.turn():
+                self.fail("came in")
+            self.assertLess(time.monotonic() - start, PATIENCE / 2)
 
     def test_a_turn_that_does_not_come_is_given_up_and_its_place_with_it(self) -> None:
-        workers = self.workers(1, queue=1)
-        with self.occupied(workers):
+        workers = self.workers(1, queue=1, longest_wait=0.01)
+        with workers.turn(), workers.turn():
             for _ in range(3):
-                with self.assertRaises(Busy):
-                    workers.run(max, 3, 5, longest_wait=0.01)
-        self.assertEqual(5, workers.run(max, 3, 5))
+                with self.assertRaises(Busy), workers.turn():
+                    self.fail("came in")
+        with workers.turn():
+            self.assertEqual(5, workers.run(max, 3, 5))
 
-    def test_work_that_has_begun_is_waited_for(self) -> None:
-        working, finish = threading.Event(), threading.Event()
+    def test_a_turn_that_fails_is_given_back(self) -> None:
+        workers = self.workers(1, queue=0)
+        for _ in range(4):
+            with self.assertRaises(ZeroDivisionError), workers.turn():
+                workers.run(divmod, 1, 0)
 
-        def work() -> str:
-            working.set()
-            finish.wait(PATIENCE)
-            return "done"
-
-        def time_out(*_: object) -> None:
-            working.wait(PATIENCE)
-            finish.set()
-            raise TimeoutError
-
-        with mock.patch.object(Future, "exception", time_out):
-            self.assertEqual("done", self.workers().run(work))
+    def test_while_a_hash_is_computed_one_more_has_a_turn(self) -> None:
+        workers = self.workers()
+        with self.occupied(workers), workers.turn():
+            pass
 
     def test_after_the_end_nothing_begins(self) -> None:
         workers = self.workers()

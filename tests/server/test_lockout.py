@@ -58,12 +58,6 @@ class Behaviour:
         self.forgive(ALICE)
         self.assertEqual([True] * 4 + [False], [self.allows(ALICE) for _ in range(5)])
 
-    def test_a_guess_nobody_looked_at_is_taken_back_with_its_lock(self: Any) -> None:
-        for _ in range(4):
-            self.allows(ALICE)
-        self.lockout.take_back(ALICE)
-        self.assertEqual(Guess(True, 30), self.lockout.count(ALICE))
-
     def test_an_address_and_a_name_have_counters_of_their_own(self: Any) -> None:
         for _ in range(4):
             self.allows(ALICE)
@@ -108,7 +102,7 @@ class Behaviour:
         self.assertEqual([4, 16], [allowed.count(True), allowed.count(False)])
 
 
-OUTCOMES = ["wrong", "wrong", "wrong", "right", "busy"]
+OUTCOMES = ["wrong", "wrong", "wrong", "right"]
 
 
 class OnSqlite(Behaviour, StoreTestCase):
@@ -149,9 +143,6 @@ class OnSqlite(Behaviour, StoreTestCase):
                 elif outcome == "right":
                     self.forgive(counter)
                     counts[counter], locked_until[counter] = 0, 0.0
-                elif outcome == "busy":
-                    self.lockout.take_back(counter)
-                    locked_until[counter] = 0.0
                 else:
                     count = counts[counter] = counts.get(counter, 0) + 1
                     delay = min(30.0 * 2 ** (count - 4), 100.0) if count > 3 else 0.0

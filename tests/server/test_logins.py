@@ -1,6 +1,7 @@
 """Logging in and out: how the rule books work together."""
 
 import threading
+from functools import partial
 from typing import Any
 from unittest import mock
 
@@ -103,7 +104,7 @@ class Behaviour:
         self.assertFalse(self.try_password("correct horse", AWAY))
 
     def test_being_busy_counts_for_nothing(self: Any) -> None:
-        with mock.patch.object(self.logins.passwords, "verify", side_effect=Busy("busy")):
+        with mock.patch.object(self.workers, "turn", side_effect=Busy("busy")):
             for _ in range(5):
                 self.assertRaises(Busy, self.logins.log_in, ALICE, "correct horse", AWAY)
             self.assertRaises(Busy, self.logins.log_in, IMPOSSIBLE, "correct horse", AWAY)
@@ -151,11 +152,22 @@ class Behaviour:
         self.assertEqual([True] * 3, let_in)
 
     def test_being_busy_with_the_new_password_counts_for_nothing(self: Any) -> None:
-        with mock.patch.object(self.logins.passwords, "hash", side_effect=Busy("busy")):
+        with mock.patch.object(self.workers, "turn", side_effect=Busy("busy")):
             for _ in range(5):
                 with self.assertRaises(Busy):
                     self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertTrue(self.try_password("correct horse", HOME))
+
+    def test_after_a_change_of_the_password_only_where_that_was_done_is_familiar(self: Any) -> None:
+        self.assertTrue(self.try_password("correct horse", AWAY))
+        self.logins.change_password(self.first, "correct horse", "another horse", HOME)
+        with self.store.reading() as transaction:
+            familiar = partial(self.logins.accounts.is_familiar, transaction, "alice")
+            self.assertEqual((True, False), (familiar(HOME), familiar(AWAY)))
+        self.assertEqual("Alice", self.logins.accounts.last_name_at(AWAY))
+        self.assertTrue(self.try_password("another horse", AWAY))
+        with self.store.reading() as transaction:
+            self.assertTrue(self.logins.accounts.is_familiar(transaction, "alice", AWAY))
 
     def test_the_reason_of_a_refusal_is_for_the_log(self: Any) -> None:
         def reason(name: AccountName) -> str:

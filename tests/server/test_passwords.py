@@ -102,14 +102,14 @@ class PasswordTests(PorterTestCase):
     def test_a_refusal_leaves_no_sooner_than_a_moment_after_it_was_entered(self) -> None:
         self.passwords._even = 0.05
         start = time.monotonic()
-        with self.assertRaises(Refusal), self.passwords.even_refusals():
+        with self.assertRaises(Refusal), self.passwords.turn():
             raise Refusal("no")
         self.assertGreaterEqual(time.monotonic() - start, 0.05)
         self.passwords._even = PATIENCE
         for other in (Busy("busy"), KeyError()):
-            with self.assertRaises(type(other)), self.passwords.even_refusals():
+            with self.assertRaises(type(other)), self.passwords.turn():
                 raise other
-        with self.passwords.even_refusals():
+        with self.passwords.turn():
             pass
         self.assertLess(time.monotonic() - start, PATIENCE)
 

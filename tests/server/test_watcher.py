@@ -1,5 +1,6 @@
 """The watcher: it ends what was ended elsewhere, and outlives a store that cannot be used."""
 
+import sqlite3
 import threading
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -78,6 +79,27 @@ class WatcherTests(StoreTestCase):
         with self.assertRaises(SessionEnded), watching.watching(Someone(1, 10), self.fail):
             self.fail("came in")
         with watching.watching(Someone(1, 11, revision=1), self.fail):
+            watching.look()
+
+    def test_when_the_store_is_put_back_to_an_earlier_time_all_are_ended(self) -> None:
+        ended = threading.Event()
+        watching = self.start()
+        store, backup = sqlite3.connect(self.folder / "data/porter.db"), sqlite3.connect(":memory:")
+        store.backup(backup)
+        self.revoke(2)
+        watching.look()
+        with watching.watching(Someone(1, 10, revision=1), lambda error: ended.set()):
+            watching.look()
+            self.assertFalse(ended.is_set())
+            backup.backup(store)
+            store.close()
+            backup.close()
+            watching.look()
+            self.assertTrue(ended.is_set())
+            ended.clear()
+            watching.look()
+            self.assertFalse(ended.is_set())
+            self.revoke(1)
             watching.look()
 
     def test_a_store_that_cannot_be_used_is_told_once_and_looked_at_again(self) -> None:

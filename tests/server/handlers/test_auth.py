@@ -1,5 +1,6 @@
 """The auth mode: what is said at each step, over plain and over TLS."""
 
+import threading
 from typing import Any
 from unittest import mock
 
@@ -9,6 +10,7 @@ from server.passwords import Passwords
 from tests.support import PorterTestCase
 
 WRONG = "wrong name or password"
+BUSY = Busy("busy, try again in a moment")
 CLOSED = {"handlers": {"auth": {"options": {"registration": "closed"}}}}
 
 
@@ -140,7 +142,7 @@ class Behaviour:
             server.talk().register("Alice")
             client = server.talk()
             client.give_token()
-            with mock.patch.object(Passwords, "verify", side_effect=Busy("busy, try again in a moment")):
+            with mock.patch.object(Passwords, "turn", side_effect=BUSY):
                 for _ in range(5):
                     self.assertIn("busy", client.fail("alice"))
             client.answer(Kind.ASK, "alice")
@@ -256,6 +258,25 @@ class Behaviour:
             client.expect(Kind.ASK)
             client.expect(Kind.ERROR, "not logged in within 0.2 seconds")
             client.expect_end()
+
+    def test_who_sends_all_answers_ahead_has_no_more_time(self: Any) -> None:
+        def be_busy(_: Passwords) -> Any:
+            threading.Event().wait(0.02)
+            raise BUSY
+
+        with (
+            self.server("auth", limits={"login_timeout": 0.2}, **CLOSED) as server,
+            mock.patch.object(Passwords, "turn", be_busy),
+        ):
+            client = server.talk()
+            client.give_token()
+            for _ in range(100):
+                client.say("alice")
+            said = [client.next()]
+            while said[-1] != (Kind.ERROR, "not logged in within 0.2 seconds"):
+                said.append(client.next())
+            client.expect_end()
+            self.assertLess(said.count((Kind.ERROR, str(BUSY))), 25)  # of 50
 
     def test_who_is_in_has_time(self: Any) -> None:
         with self.server("auth", limits={"login_timeout": 0.5}) as server:
