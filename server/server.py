@@ -7,11 +7,11 @@ It overrides the hooks of socketserver and touches none of its private names.
 import contextlib
 import errno
 import logging
+import math
 import socket
 import socketserver
 import ssl
 import sys
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -23,7 +23,6 @@ from common.errors import (
     DeadlineExceeded,
     HandshakeFailed,
     PeerClosed,
-    PorterError,
     ProtocolError,
     SessionEnded,
     Stopping,
@@ -36,6 +35,7 @@ from common.stopflag import StopFlag
 from common.tls import SecureMessageSocket
 from server.addresses import show, source
 from server.connections import Connections
+from server.refusals import Refusals, SparingLog
 from server.settings import Limits
 from server.threads import ThreadSet
 
@@ -43,7 +43,9 @@ LOG = logging.getLogger("porter.server")
 _LINGER = 2.0
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_WHEN_EXHAUSTED = 0.1
-_SILENCE_WHEN_EXHAUSTED = 60.0
+# A peer that is gone without a word is found in 70 seconds; by default Linux takes two hours.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+_UNACKNOWLEDGED = 30.0
 
 
 @dataclass(frozen=True)
@@ -68,8 +70,9 @@ class Server(socketserver.ThreadingTCPServer):
         self.plan = plan
         self.connections = Connections()
         self._stop = StopFlag()
-        self._silent_until = 0.0
         self._workers = ThreadSet("connection")
+        self._refusals = Refusals(self._workers)
+        self._exhausted = SparingLog(logging.ERROR, lines=1)
         super().__init__((host, port), plan.handler)
 
     def server_activate(self) -> None:
@@ -85,12 +88,21 @@ class Server(socketserver.ThreadingTCPServer):
             connection, address = self.socket.accept()
         except OSError as error:
             if error.errno in _EXHAUSTED:
-                if time.monotonic() >= self._silent_until:
-                    LOG.error("cannot accept connections: %s", error.strerror)
-                    self._silent_until = time.monotonic() + _SILENCE_WHEN_EXHAUSTED
+                self._exhausted.log(f"cannot accept connections: {error.strerror}")
                 # The connection stays in the backlog and the listener readable: without a pause this would spin.
                 self._stop.wait(_PAUSE_WHEN_EXHAUSTED)
             raise
+        try:
+            return self._adopt(connection), address
+        except Exception as error:
+            connection.close()
+            if not isinstance(error, OSError):
+                LOG.exception("a connection could not be taken over", extra={"peer": show(address)})
+            else:  # TLS needs a peer, and this one was gone before accept()
+                LOG.info("connection lost: %s", error.strerror or error, extra={"peer": show(address)})
+            raise OSError from error
+
+    def _adopt(self, connection: socket.socket) -> MessageMixin:
         plan = self.plan  # once: between two looks a reload may put another there, with TLS or without
         request: MessageMixin
         if plan.tls is None:
@@ -98,35 +110,32 @@ class Server(socketserver.ThreadingTCPServer):
         else:
             request = SecureMessageSocket.wrap(connection, plan.tls, server_side=True)
         request.plan = plan
-        return request, address
+        return request
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         try:
             self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
-            self._refuse(request, client_address, refusal)
+            self._refusals.refuse(request, show(client_address), refusal)
             return False
         except Exception:
             LOG.exception("a connection could not be admitted", extra={"peer": str(client_address)})
-            request.close()
+            request.close()  # or the library, which ends what was not admitted, would linger
             return False
         return True
+
+    def service_actions(self) -> None:
+        """Called by the accept loop at least every half second."""
+        self._refusals.service_actions()
+        self._exhausted.report()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         try:
             self._workers.run(self.process_request_thread, request, client_address)
         except RuntimeError as error:  # the limit of threads
-            self._refuse(request, client_address, ConnectionRefused(f"the server is full: {error}"))
             self.connections.remove(request)
-
-    def _refuse(self, request: MessageMixin, client_address: Any, refusal: ConnectionRefused) -> None:
-        """Say why and close, without waiting for anything; over TLS nothing can be said before a handshake."""
-        LOG.warning("refused: %s", refusal, extra={"peer": show(client_address)})
-        if isinstance(request, MessageSocket):
-            request.timeouts = Timeouts(send=0)
-            with contextlib.suppress(PorterError):
-                request.send_message(compose(Kind.ERROR, str(refusal)))
-        request.finish(linger=0)
+            refusal = ConnectionRefused(f"the server is full: {error}")
+            self._refusals.refuse(request, show(client_address), refusal)
 
     # In the connection's own thread.
 
@@ -145,8 +154,7 @@ class Server(socketserver.ThreadingTCPServer):
         log = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
         log.info("client connected")
         with contextlib.suppress(OSError):  # on a connection that is gone already, as the first read will tell
-            request.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            request.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+            _set_options(request, limits)
         request.timeouts = Timeouts(limits.idle_timeout, limits.message_timeout, limits.send_timeout)
         request.max_message = limits.max_message
         request.stop = self._stop
@@ -207,5 +215,20 @@ class Server(socketserver.ThreadingTCPServer):
 
     def server_close(self) -> None:
         super().server_close()
+        self._refusals.close()
+        self._exhausted.report(at_once=True)
         self._workers.close()
         self._stop.close()
+
+
+def _set_options(connection: socket.socket, limits: Limits) -> None:
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # By these names on Linux; elsewhere the system's own times stay, where it has not all of them.
+    for name, value in _KEEPALIVE.items():
+        if option := getattr(socket, name, None):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):
+        # Also bounds how long a peer may keep its window shut, which is the send timeout's business.
+        milliseconds = math.ceil(max(_UNACKNOWLEDGED, limits.send_timeout) * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, option, min(milliseconds, 2**31 - 1))

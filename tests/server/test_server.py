@@ -214,6 +214,36 @@ class Behaviour:
             server.log.wait_for("could not be admitted")
             self.echo_works(server)
 
+    def test_what_cannot_be_taken_over_is_closed(self: Any) -> None:
+        with self.server("echo") as server:
+            for error, line in (
+                (MemoryError(), "ERROR 127.0.0.1"),
+                (OSError(107, "not connected"), "INFO 127.0.0.1"),
+            ):
+                with mock.patch.object(Server, "_adopt", side_effect=error):
+                    self.assertEqual(b"", server.connect_raw().recv(1))
+                self.assertTrue(server.log.messages[-1].startswith(line))
+            self.echo_works(server)
+
+    def test_a_peer_that_is_gone_without_a_word_is_found_in_70_seconds(self: Any) -> None:
+        with self.server("echo") as server:
+            client = server.connect()
+            client.send_message("x")
+            client.receive_message()
+            (request,) = server.service._server.connections._sources
+            found = [
+                request.getsockopt(*option)
+                for option in (
+                    (socket.SOL_SOCKET, socket.SO_KEEPALIVE),
+                    (socket.IPPROTO_TCP, socket.TCP_NODELAY),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPIDLE),
+                    (socket.IPPROTO_TCP, socket.TCP_KEEPINTVL),
+                    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT),
+                )
+            ]
+            # With a user timeout, the first probe that is not answered within it is the last (tcp(7)).
+            self.assertEqual([1, 1, 60, 10, 30_000], found)
+
     def test_without_descriptors_it_waits_and_recovers(self: Any) -> None:
         with self.server("echo") as server:
             waiting = socket.socket()
