@@ -23,11 +23,18 @@ def ensure(certificate: Path, key: Path) -> None:
         try:
             fcntl.flock(folder, fcntl.LOCK_EX)  # of two servers that start at once, the second finds the files
             if not certificate.exists():
-                _make(certificate, key)
+                if not is_interrupted(certificate, key):
+                    _make(certificate, key)
+                _pending(certificate).replace(certificate)
         finally:
             os.close(folder)
     except OSError as error:
         raise Unavailable(f"cannot make the certificate {certificate}: {error.strerror}") from error
+
+
+def is_interrupted(certificate: Path, key: Path) -> bool:
+    """Whether a server was killed in the middle of making the two: `ensure` then brings it to its end."""
+    return key.exists() and _pending(certificate).exists() and not certificate.exists()
 
 
 def context(certificate: Path, key: Path) -> tuple[ssl.SSLContext, str]:
@@ -43,6 +50,10 @@ def _first_certificate(text: str) -> str:
     """The server's own certificate, without those that may follow it in a chain."""
     start = text.index(ssl.PEM_HEADER)
     return text[start : text.index(ssl.PEM_FOOTER, start) + len(ssl.PEM_FOOTER)] + "\n"
+
+
+def _pending(certificate: Path) -> Path:
+    return certificate.with_name(f"{certificate.name}.new")
 
 
 def _make(certificate: Path, key: Path) -> None:
@@ -65,11 +76,11 @@ def _make(certificate: Path, key: Path) -> None:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(private_key, hashes.SHA256())
     )
-    # The key first: a certificate without its key would stop the next start.
+    # Whoever is killed in between leaves nothing, or a key whose certificate needs only its name.
+    write_private_file(_pending(certificate), made.public_bytes(serialization.Encoding.PEM))
     write_private_file(
         key,
         private_key.private_bytes(
             serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
         ),
     )
-    write_private_file(certificate, made.public_bytes(serialization.Encoding.PEM))

@@ -16,6 +16,7 @@ from common.errors import ConfigurationError, Problem, UsageError
 from common.program import environment, port_number
 from common.yamlfile import Document, KeyPath
 from server.addresses import is_local
+from server.certificate import is_interrupted
 from server.handler import Handler
 from server.settings import HandlerEntry, Section, Settings
 
@@ -172,8 +173,9 @@ def _check_tls(
 ) -> None:
     tls = settings.tls
     if tls.enabled:
-        missing = [key for key in ("certificate", "key") if not (PROJECT_ROOT / getattr(tls, key)).exists()]
-        if len(missing) == 1:
+        paths = {key: PROJECT_ROOT / getattr(tls, key) for key in ("certificate", "key")}
+        missing = [key for key, path in paths.items() if not path.exists()]
+        if len(missing) == 1 and not is_interrupted(**paths):
             text = f"{getattr(tls, missing[0])} is missing, but the other half of the pair is there"
             problems.append(document.problem(("tls", missing[0]), text))
         return

@@ -47,6 +47,10 @@ class Service:
         return int(self._server.server_address[1])
 
     @property
+    def drain_timeout(self) -> float:
+        return self._configuration.settings.limits.drain_timeout
+
+    @property
     def connections(self) -> int:
         return len(self._server.connections)
 
@@ -80,7 +84,7 @@ class Service:
 
     def drain(self) -> None:
         """Let the connections finish, and cut those that have not within `drain_timeout`."""
-        cut = self._server.drain(self._configuration.settings.limits.drain_timeout)
+        cut = self._server.drain(self.drain_timeout)
         if cut:
             LOG.warning("%d connections cut, they took too long", cut)
 
@@ -92,7 +96,7 @@ class Service:
         LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
 
     def abandon(self) -> None:
-        """Leave everything as it is, in the middle of a drain, for the process to end now."""
+        """Leave everything as it is, for the process to end now."""
         LOG.warning("server stopped at once, %d connections not finished", self.connections)
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:

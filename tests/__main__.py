@@ -19,11 +19,11 @@ _HERE = Path(__file__).resolve().parent
 # Whoever runs programs waits most, and gets a process of its own; the others share one with their folder.
 _ALONE = {
     "test_ending",
+    "test_commandline",
     "test_enumeration",
     "test_guessing",
     "test_hostile_server",
-    "test_main",
-    "test_main_and_trust",
+    "test_first_sight",
     "test_run_sh",
     "test_server",
     "test_terminal",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from client.tokens import WITHOUT_TLS
 from common.framing import encode
-from tests.client.test_main import Behaviour
+from tests.client.test_commandline import Behaviour
 from tests.client.test_terminal import Screen
 from tests.support import PATIENCE, PorterTestCase, environment, outward_address, wait_until
 

@@ -2,9 +2,12 @@
 
 import stat
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from unittest import mock
 
 from common.errors import Unavailable
-from server.certificate import context, ensure
+from server.certificate import context, ensure, is_interrupted
 from tests.support import PorterTestCase
 
 
@@ -37,6 +40,28 @@ class Certificates(PorterTestCase):
         for thread in threads:
             thread.join()
         self.assertEqual((8, 1), (len(fingerprints), len(set(fingerprints))))
+
+    def test_killed_at_any_write_it_leaves_nothing_that_stops_the_next_start(self) -> None:
+        class Killed(BaseException):
+            pass
+
+        real = Path.replace
+        for survived in range(3):
+            renamings = iter(range(10))
+
+            def replace(path: Path, target: Path, survived: int = survived, count: Iterator[int] = renamings) -> Path:
+                if next(count) == survived:
+                    raise Killed
+                return real(path, target)
+
+            with mock.patch.object(Path, "replace", replace), self.assertRaises(Killed):
+                ensure(self.certificate, self.key)
+            self.assertEqual(survived == 2, is_interrupted(self.certificate, self.key))
+            ensure(self.certificate, self.key)
+            context(self.certificate, self.key)
+            self.assertEqual({"c.pem", "k.pem"}, {path.name for path in self.key.parent.glob("[!.]*")})
+            self.certificate.unlink()
+            self.key.unlink()
 
     def test_a_chain_is_named_by_its_first_certificate(self) -> None:
         ensure(self.certificate, self.key)

@@ -1,6 +1,6 @@
 """The client as a program: which server it trusts, and what it sends to one that it does not."""
 
-from tests.client.test_main import Behaviour
+from tests.client.test_commandline import Behaviour
 from tests.support import PorterTestCase, outward_address
 
 

@@ -1,0 +1,208 @@
+"""The client as a program, in a pipe: statuses, options, and what is sent to whom."""
+
+import socket
+import stat
+import subprocess
+import sys
+import threading
+from typing import Any
+
+from common.framing import encode
+from common.sockets import MessageSocket, Timeouts
+from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program
+
+
+class Behaviour:
+    """What is the same with TLS and without."""
+
+    def client(
+        self: Any, server: RunningServer, *arguments: str, input: str = "", **more: str
+    ) -> tuple[int, str, str]:
+        tls = [] if self.tls else ["--no-tls"]
+        done = run_program(self.folder, "client", "--port", str(server.port), *tls, *arguments, input=input, **more)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_lines_in_replies_out_and_nothing_else(self: Any) -> None:
+        with self.server("echo") as server:
+            self.assertEqual((0, "one\n\nexit\n", ""), self.client(server, input="one\n\nexit\n"))
+
+    def test_register_and_come_back_with_the_token_that_was_kept(self: Any) -> None:
+        with self.server("auth") as server:
+            status, out, errors = self.client(server, input="Alice\ncorrect horse\ncorrect horse\nhello\n")
+            self.assertEqual((0, "Hello, Alice!\nhello\n", ""), (status, out, errors))
+            self.assertEqual((0, "Hello, Alice!\nagain\n", ""), self.client(server, input="again\n"))
+            path = self.folder / "state" / "porter"
+            self.assertEqual(0o700, stat.S_IMODE(path.stat().st_mode))
+            self.assertEqual({0o600}, {stat.S_IMODE(file.stat().st_mode) for file in path.iterdir()})
+            log = (self.folder / "state").rglob("*")
+            self.assertNotIn("horse", "".join(file.read_text() for file in log if file.is_file()))
+
+    def test_an_empty_or_closed_input_is_the_end(self: Any) -> None:
+        with self.server("auth") as server:
+            self.assertEqual((0, "", ""), self.client(server))
+            command = (
+                f'exec "{sys.executable}" -P -m client --port {server.port} {"" if self.tls else "--no-tls"} <&-'
+            )
+            done = subprocess.run(
+                ["sh", "-c", command], env=environment(self.folder), capture_output=True, timeout=PATIENCE
+            )
+            self.assertEqual((0, b"", b""), (done.returncode, done.stdout, done.stderr))
+
+    def test_a_server_that_refuses_is_69_and_gives_no_wrong_advice(self: Any) -> None:
+        with self.server("echo", limits={"max_connections_per_address": 1}) as server:
+            held = server.connect()
+            held.send_message("x")
+            held.receive_message()
+            status, _, errors = self.client(server, input="x\n")
+            self.assertEqual(69, status)
+            self.assertNotIn("needs --no-tls", errors)
+            self.assertIn("ended it during the TLS handshake" if self.tls else "too many connections", errors)
+
+
+class Plain(Behaviour, PorterTestCase):
+    pass
+
+
+class Secure(Behaviour, PorterTestCase):
+    tls = True
+
+    def test_a_wrong_password_is_77(self) -> None:
+        with self.server("auth") as server:
+            server.talk().register("Alice")
+            status, out, errors = self.client(server, input="Alice\nwrong\n" * 3)
+            self.assertEqual((77, "", "wrong name or password\n" * 3), (status, out, errors))
+            self.assertEqual(77, self.client(server, input="Alice\nwrong\n")[0])
+
+    def test_a_password_file_answers_every_secret_and_nothing_else(self) -> None:
+        self.write("password", "correct horse\nnot this\n")
+        with self.server("auth") as server:
+            arguments = ["--password-file", "password", "--no-save"]
+            self.assertEqual((0, "Hello, Alice!\nhi\n", ""), self.client(server, *arguments, input="Alice\nhi\n"))
+            self.assertEqual((0, "Hello, Alice!\nhi\n", ""), self.client(server, *arguments, input="\nhi\n"))
+            self.assertFalse((self.folder / "state").exists())
+
+    def test_the_first_line_of_the_input_can_be_the_password(self) -> None:
+        with self.server("auth") as server:
+            given = "correct horse\r\nAlice\nhi\n"
+            self.assertEqual((0, "Hello, Alice!\nhi\n", ""), self.client(server, "--password-stdin", input=given))
+            server.talk().log_in("Alice")
+
+    def test_a_logout_forgets_the_token(self) -> None:
+        with self.server("auth") as server:
+            self.client(server, input="Alice\ncorrect horse\ncorrect horse\n")
+            self.assertEqual((0, "Hello, Alice!\nGoodbye!\n", ""), self.client(server, input="/logout\n"))
+            self.assertEqual((0, "", ""), self.client(server))
+
+    def test_ctrl_c_is_130(self) -> None:
+        with self.server("echo") as server:
+            child = subprocess.Popen(
+                [
+                    sys.executable,
+                    "-P",
+                    "-m",
+                    "client",
+                    "--port",
+                    str(server.port),
+                    *([] if self.tls else ["--no-tls"]),
+                ],
+                env=environment(self.folder),
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+            )
+            server.log.wait_for("client connected")
+            assert child.stdin is not None and child.stdout is not None
+            child.stdin.write(b"x\n")
+            child.stdin.flush()
+            self.assertEqual(b"x\n", child.stdout.readline())
+            child.send_signal(2)
+            out, errors = child.communicate(timeout=PATIENCE)
+            self.assertEqual((130, b"", b""), (child.returncode, out, errors))
+            server.log.wait_for("client disconnected")
+
+    def test_output_that_nobody_reads_or_that_does_not_fit_is_no_traceback(self) -> None:
+        with self.server("echo") as server:
+            base = f'"{sys.executable}" -P -m client --port {server.port} {"" if self.tls else "--no-tls"}'
+            for redirect, wanted in (("| head -c 1", ""), (">/dev/full", "No space left on device"), (">&-", "")):
+                done = subprocess.run(
+                    ["sh", "-c", f"printf 'one\\ntwo\\nthree\\n' | {base} {redirect}"],
+                    env=environment(self.folder, LC_ALL="C"),
+                    capture_output=True,
+                    text=True,
+                    timeout=PATIENCE,
+                )
+                self.assertNotIn("Traceback", done.stderr)
+                self.assertIn(wanted, done.stderr)
+
+
+class CommandLine(PorterTestCase):
+    def run_client(self, *arguments: str, input: str = "", **more: str) -> tuple[int, str, str]:
+        done = run_program(self.folder, "client", *arguments, input=input, **more)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_help_and_version(self) -> None:
+        status, out, _ = self.run_client("--help")
+        self.assertEqual(0, status)
+        for option in ("host", "port", "no-tls", "no-input", "accept-new", "pin", "forget", "no-save"):
+            self.assertIn(f"--{option}", out)
+        self.assertRegex(self.run_client("--version")[1], r"^Porter \d")
+
+    def test_wrong_usage_is_64(self) -> None:
+        self.write("empty", "")
+        self.write("latin1", "")
+        (self.folder / "latin1").write_bytes(b"\xff\n")
+        for arguments, message in (
+            (["--prot", "1"], "--prot"),
+            (["--port", "0"], "from 1 to 65535"),
+            (["--port", "x"], "from 1 to 65535"),
+            (["somewhere"], "somewhere"),
+            (["--pin", "x"], "looks like SHA256:"),
+            (["--pin", "SHA256:" + "a" * 43, "--no-tls"], "without TLS there is none"),
+            (["--password-file", "none"], "cannot read none: No such file"),
+            (["--password-file", "empty"], "empty is empty"),
+            (["--password-file", "latin1"], "not UTF-8"),
+            (["--password-stdin"], "standard input is empty"),
+            (["--password-stdin", "--password-file", "x"], "not allowed with"),
+        ):
+            with self.subTest(arguments):
+                status, out, errors = self.run_client(*arguments)
+                self.assertEqual((64, ""), (status, out))
+                self.assertIn(message, errors)
+                self.assertNotIn("Traceback", errors)
+
+    def test_the_environment_names_the_server(self) -> None:
+        with socket.create_server(("127.0.0.5", 0)) as free:
+            port = free.getsockname()[1]
+        status, _, errors = self.run_client(PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
+        self.assertEqual(69, status)
+        self.assertIn(f"cannot connect to 127.0.0.5:{port}", errors)
+        _, _, errors = self.run_client("--host", "127.0.0.6", PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
+        self.assertIn(f"cannot connect to 127.0.0.6:{port}", errors)
+
+    def test_a_server_that_breaks_the_protocol_is_76(self) -> None:
+        for frames in (encode("NONSENSE"), b"\0\0\0\1\xff", b"\xff\xff\xff\xff", encode("")):
+            with socket.create_server(("127.0.0.1", 0)) as listener:
+
+                def serve(listener: socket.socket = listener, frames: bytes = frames) -> None:
+                    connection = MessageSocket.adopt(listener.accept()[0])
+                    connection.timeouts = Timeouts(PATIENCE)
+                    connection._send_all(frames)
+                    connection.receive_message()
+                    connection.close()
+
+                thread = threading.Thread(target=serve)
+                thread.start()
+                port = str(listener.getsockname()[1])
+                status, out, errors = self.run_client("--port", port, "--no-tls")
+                thread.join(PATIENCE)
+                self.assertEqual((76, ""), (status, out), errors)
+                self.assertIn("does not keep to the protocol", errors)
+
+    def test_the_client_imports_neither_pydantic_nor_sqlalchemy(self) -> None:
+        code = "import sys, client.commandline, client.terminal; print(*sorted(sys.modules))"
+        out = subprocess.run(
+            [sys.executable, "-c", code], env=environment(self.folder), capture_output=True, text=True, check=True
+        ).stdout.split()
+        for heavy in ("pydantic", "sqlalchemy", "passlib", "cryptography", "server"):
+            self.assertNotIn(heavy, out)
+        self.assertIn("prompt_toolkit", out)

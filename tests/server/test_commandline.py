@@ -1,0 +1,329 @@
+"""The server as a process: its command line, its signals, its statuses."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from typing import Any
+from unittest import mock
+
+import pexpect
+
+from common import VERSION
+from common.errors import ConnectionLost
+from common.framing import encode
+from common.kinds import Kind
+from common.tls import fingerprint
+from server import commandline
+from server.configuration import Overrides
+from tests.support import PATIENCE, PorterTestCase, connect, environment, run_program, wait_until
+
+
+class CommandLine(PorterTestCase):
+    def server_status(self, *arguments: str, **more: str) -> tuple[int, str, str]:
+        done = run_program(self.folder, "server", *arguments, **more)
+        return done.returncode, done.stdout, done.stderr
+
+    def test_help_and_version(self) -> None:
+        status, out, _ = self.server_status("--help")
+        self.assertEqual(0, status)
+        for word in ("MODE", "--host", "--port", "--config", "--no-tls", "--no-input", "PORTER_MODE", "users", "HUP"):
+            self.assertIn(word, out)
+        self.assertIn(f"Porter {VERSION} (Python ", self.server_status("--version")[1])
+
+    def test_wrong_usage_is_64_and_one_or_two_lines(self) -> None:
+        for arguments in (["--prot", "1"], ["--port", "x"], ["--port", "65536"], ["nosuch"], ["echo", "auth"]):
+            status, out, errors = self.server_status(*arguments)
+            self.assertEqual((64, ""), (status, out))
+            self.assertLessEqual(errors.count("\n"), 2)
+            self.assertNotIn("Traceback", errors)
+
+    def test_a_wrong_configuration_is_78_with_every_problem(self) -> None:
+        path = self.write("wrong.yaml", "port: x\nmoed: echo\n")
+        status, out, errors = self.server_status("--config", str(path))
+        self.assertEqual((78, "", 2), (status, out, errors.count("\n")))
+        self.assertIn("wrong.yaml:2:1: moed: unknown key", errors)
+        self.assertEqual(78, self.server_status("--config", "none.yaml")[0])
+        self.assertEqual(78, self.server_status("--config", str(self.write_configuration(workers=2)))[0])
+
+    def test_what_cannot_be_had_is_69(self) -> None:
+        path = self.write_configuration(host="192.0.2.99")
+        status, out, errors = self.server_status("--config", str(path))
+        self.assertEqual((69, ""), (status, out))
+        self.assertRegex(errors, r"^porter: cannot listen on 192\.0\.2\.99")
+
+    def test_one_line_on_standard_output_and_nothing_else(self) -> None:
+        server = self.start_process("echo")
+        self.assertRegex(server.first_line, r"^Listening on 127\.0\.0\.1:\d+ \(echo, no TLS\)$")
+        self.assertEqual((0, "", ""), server.stop())
+
+    def test_a_taken_port_is_replaced_by_the_next_free_one_and_the_console_shows_which(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as holder:
+            taken = holder.getsockname()[1]
+            server = self.start_process("--port", str(taken))
+            self.assertGreater(server.port, taken)
+            self.assertEqual(0, server.stop()[0])
+
+    def test_option_comes_before_environment_before_file(self) -> None:
+        file = str(self.write_configuration(mode="auth"))
+        for arguments, more, wanted in (
+            ([], {}, "(auth, no TLS)"),
+            ([], {"PORTER_MODE": "identify"}, "(identify, no TLS)"),
+            (["echo"], {"PORTER_MODE": "identify"}, "(echo, no TLS)"),
+            (["echo", "--host", "127.0.0.1"], {"PORTER_HOST": "127.0.0.5"}, "on 127.0.0.1:"),
+            (["echo"], {"PORTER_HOST": "127.0.0.5", "PORTER_PORT": "0"}, "on 127.0.0.5:"),
+        ):
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-m", "server", *arguments],
+                env=environment(self.folder, PORTER_CONFIG=file, **more),
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            assert process.stdout is not None
+            line = process.stdout.readline()
+            process.terminate()
+            process.communicate(timeout=PATIENCE)
+            self.assertIn(wanted, line)
+
+    def test_a_configuration_is_looked_for_in_the_caller_s_folder(self) -> None:
+        self.write_configuration("sub.yaml", mode="nosuch")
+        self.assertIn("sub.yaml:", self.server_status("--config", "sub.yaml")[2])
+
+
+class Tls(PorterTestCase):
+    tls = True
+
+    def test_a_certificate_is_made_and_its_fingerprint_printed(self) -> None:
+        server = self.start_process("echo")
+        client = server.connect()
+        shown = fingerprint(client.getpeercert(binary_form=True))  # type: ignore[attr-defined]
+        self.assertTrue(server.first_line.endswith(f"(echo, TLS {shown})"), server.first_line)
+
+    def test_no_tls_turns_it_off(self) -> None:
+        self.assertTrue(self.start_process("echo", "--no-tls").first_line.endswith("(echo, no TLS)"))
+
+    def test_a_stop_ends_tls_properly_for_everybody(self) -> None:
+        server = self.start_process("auth")
+        client = server.talk()
+        client.register("Alice")
+        server.signal(signal.SIGTERM)
+        client.expect(Kind.ERROR, "the server is stopping")
+        client.expect_end()
+        client.connection.close()
+        self.assertEqual((0, "", ""), server.wait())
+
+
+class Signals(PorterTestCase):
+    def test_term_and_int_stop_with_status_0_and_the_log_tells_the_story(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = self.start_process("echo")
+            client = server.connect()
+            client.send_message("x")
+            client.receive_message()
+            client.close()
+            server.wait_for_log("client disconnected")
+            server.signal(number)
+            self.assertEqual((0, "", ""), server.wait())
+            events = ("server started, pid", "listening on", "client connected", "received", "sent", "disconnected")
+            log = server.log()
+            places = [log.index(event) for event in (*events, "stopping", "server stopped")]
+            self.assertEqual(sorted(places), places)
+            self.assertIn(f"pid {server.process.pid}", log)
+            (self.folder / "server.log").unlink()
+
+    def test_the_port_is_free_again_at_once(self) -> None:
+        first = self.start_process("echo")
+        client = first.connect()
+        first.stop()
+        client.close()
+        second = self.start_process("echo", "--port", str(first.port))
+        self.assertEqual(first.port, second.port)
+
+    def test_a_second_term_stops_at_once(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 3600, "message_timeout": 3600})
+        client = server.connect()
+        client._send_all(b"\0\0")
+        server.wait_for_log("client connected")
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("stopping")
+        server.signal(signal.SIGTERM)
+        self.assertEqual((0, "", ""), server.wait())
+        self.assertIn("server stopped at once, 1 connections not finished", server.log())
+
+    def test_signals_at_any_moment_of_the_end_change_nothing(self) -> None:
+        for pause in (0, 0.01, 0.03, 0.06):
+            server = self.start_process("echo")
+            server.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.process.wait(pause)
+            server.signal(signal.SIGTERM)
+            self.assertEqual((0, "", ""), server.wait())
+
+    def test_a_client_that_never_pauses_does_not_hold_the_stop_up(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 3600})
+        client = server.connect()
+        stop = threading.Event()
+        flood = encode("x" * 50_000) * 4
+
+        def send() -> None:
+            with contextlib.suppress(ConnectionLost):
+                while not stop.is_set():
+                    client._send_all(flood)
+
+        def read() -> None:
+            with contextlib.suppress(OSError):
+                while client.recv(1_000_000):
+                    pass
+
+        threads = [threading.Thread(target=work) for work in (send, read)]
+        for thread in threads:
+            thread.start()
+        server.wait_for_log("message sent")
+        status = server.stop()
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual((0, "", ""), status)
+
+    def test_what_does_not_end_is_cut_at_the_drain_timeout(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 0.2, "message_timeout": 3600})
+        client = server.connect()
+        client._send_all(b"\0\0")
+        server.wait_for_log("client connected")
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertIn("1 connections cut", server.log())
+
+    def test_hup_applies_an_edited_mode_and_a_wrong_one_changes_nothing(self) -> None:
+        server = self.start_process(mode="echo")
+        self.write_configuration(mode="identify")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("reloaded (identify, no TLS)")
+        server.talk().expect(Kind.ASK)
+        self.write_configuration(mode="nosuch")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("not reloaded: ")
+        self.assertIn("server.yaml:", server.log().rpartition("not reloaded: ")[2])
+        server.talk().expect(Kind.ASK)
+        self.write_configuration(mode="echo", tls={"enabled": True, "key": "/proc/none/key.pem"})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("not reloaded") == 2, "the second refusal")
+        self.write_configuration(logging=str(self.write("odd.yaml", "version: cfg://x.y\n")))
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("not reloaded") == 3, "the third refusal")
+        server.talk().expect(Kind.ASK)
+        self.assertEqual(0, server.stop()[0])
+
+    def test_whatever_goes_wrong_in_a_reload_is_told_the_log_and_harms_nobody(self) -> None:
+        failing = mock.patch.object(commandline, "load", side_effect=RuntimeError("surprise"))
+        with failing, self.assertLogs("porter.server", "ERROR") as logged:
+            commandline._reload(mock.Mock(), self.folder / "x.yaml", Overrides())
+        self.assertIn("RuntimeError: surprise", logged.output[0])
+
+    def test_a_mode_given_at_the_start_outlives_hup_and_the_log_says_so(self) -> None:
+        server = self.start_process("echo", mode="auth")
+        self.write_configuration(mode="identify")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("the mode stays echo")
+        client = server.connect()
+        client.send_message("x")
+        self.assertEqual("x", client.receive_message())
+
+    def test_a_message_in_flight_outlives_many_reloads(self) -> None:
+        server = self.start_process(mode="echo")
+        client = server.connect()
+        for number in range(10):
+            server.signal(signal.SIGHUP)
+            client.send_message(str(number))
+            self.assertEqual(str(number), client.receive_message())
+            fresh = server.connect()
+            fresh.send_message("x")
+            self.assertEqual("x", fresh.receive_message())
+            fresh.close()
+        self.assertEqual(0, server.stop()[0])
+
+    def test_after_a_kill_what_was_acknowledged_is_there(self) -> None:
+        server = self.start_process("auth")
+        token = server.talk().register("Alice")
+        server.process.kill()
+        server.process.wait()
+        again = self.start_process("auth")
+        client = again.talk()
+        client.give_token(token)
+        client.expect(Kind.TEXT)
+
+
+class Terminal(PorterTestCase):
+    def spawn(self, *arguments: str, **settings: Any) -> "pexpect.spawn[str]":
+        child = pexpect.spawn(
+            sys.executable,
+            ["-P", "-m", "server", *arguments, "--config", str(self.write_configuration(**settings))],
+            env=environment(self.folder),
+            encoding="utf-8",
+            timeout=PATIENCE,
+        )
+        self.addCleanup(child.close, force=True)
+        return child
+
+    def status(self, child: "pexpect.spawn[str]") -> int | None:
+        child.expect(pexpect.EOF)
+        child.wait()
+        return child.exitstatus
+
+    def test_it_asks_for_the_port_until_it_is_one(self) -> None:
+        child = self.spawn(port=9090)
+        child.expect_exact("Port [9090]: ")
+        child.sendline("99999")
+        child.expect_exact("a port is a number from 0 to 65535, not '99999'")
+        child.expect_exact("Port [9090]: ")
+        child.sendline("0")
+        child.expect(r"Listening on 127\.0\.0\.1:\d+ \(echo, no TLS\)")
+        child.sendintr()
+        self.assertEqual(0, self.status(child))
+
+    def test_enter_takes_the_default(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as free:
+            port = free.getsockname()[1]
+        child = self.spawn(port=port)
+        child.expect_exact(f"Port [{port}]: ")
+        child.sendline("")
+        child.expect_exact("Listening on 127.0.0.1:")
+
+    def test_ctrl_c_at_the_question_is_130_and_ctrl_d_0(self) -> None:
+        for leave, wanted in (("sendintr", 130), ("sendeof", 0)):
+            child = self.spawn(port=9090)
+            child.expect_exact("Port [9090]: ")
+            getattr(child, leave)()
+            self.assertEqual(wanted, self.status(child))
+            self.assertNotIn("Traceback", child.before)
+
+    def test_nothing_is_asked_when_it_was_said_or_when_nobody_wants_to_be_asked(self) -> None:
+        for arguments in (["--port", "0"], ["--no-input"]):
+            child = self.spawn(*arguments)
+            child.expect_exact("Listening on")
+            self.assertNotIn("Port", child.before)
+            child.close(force=True)
+
+    def test_hup_reloads_while_the_terminal_is_there_and_stops_when_it_is_gone(self) -> None:
+        child = self.spawn("--port", "0")
+        child.expect(r"Listening on 127\.0\.0\.1:(\d+)")
+        port = int(child.match.group(1))
+        os.kill(child.pid, signal.SIGHUP)
+        log = self.folder / "server.log"
+        wait_until(lambda: "reloaded" in log.read_text(), "the reload")
+        child.ptyproc.fileobj.close()  # the terminal is gone, and the kernel sends HUP
+        wait_until(lambda: "server stopped" in log.read_text(), "the stop")
+        with self.assertRaises(ConnectionRefusedError):
+            connect(port, tls=False)
+        child.wait()
+        child.closed = child.ptyproc.closed = True
+
+    def test_without_a_terminal_hup_always_reloads(self) -> None:
+        server = self.start_process("echo")
+        for count in range(1, 4):
+            server.signal(signal.SIGHUP)
+            wait_until(lambda count=count: server.log().count("reloaded") == count, "the reload")
+        self.assertEqual(0, server.stop()[0])
