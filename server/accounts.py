@@ -13,8 +13,9 @@ from server.addresses import source
 from server.names import AccountName, refuse_mixed_scripts, skeletons
 from server.registrations import refuse_too_many
 from server.settings import RegistrationLimits
-from server.store import Store, accounts, logins
-from server.store import skeletons as skeleton_table
+from server.store import Store
+from server.tables import accounts, logins
+from server.tables import skeletons as skeleton_table
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,8 @@ from server.addresses import source
 from server.names import label
 from server.registrations import refuse_too_many
 from server.settings import RegistrationLimits
-from server.store import Store, addresses
+from server.store import Store
+from server.tables import addresses
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,8 @@ Sessions need none of it: a login drops the oldest over `per_user`, so there are
 from sqlalchemy import and_, delete, func, or_, select, tuple_
 
 from server.lockout import ELSEWHERE
-from server.store import Store, accounts, failures, logins, revocations
+from server.store import Store
+from server.tables import accounts, failures, logins, revocations
 
 _HOUR = 3600.0
 _DAY = 86400.0

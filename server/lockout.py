@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from sqlalchemy import ColumnElement, Connection, and_, delete, select
 
 from server.options import LockoutOptions
-from server.store import Store, failures
+from server.store import Store
+from server.tables import failures
 
 ELSEWHERE = ""
 """The counter of all sources where the owner has never logged in."""

@@ -10,7 +10,8 @@ from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
-from server.store import Store, revocations
+from server.store import Store
+from server.tables import revocations
 
 
 class Login(Protocol):

@@ -14,7 +14,8 @@ from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, selec
 
 from server.options import SessionOptions
 from server.revocations import Revocations
-from server.store import Store, sessions
+from server.store import Store
+from server.tables import sessions
 
 _PREVIOUS_STAYS_GOOD = 30.0
 _LONGEST_TOKEN = 256

@@ -1,25 +1,20 @@
-"""The database: its tables, its engine, its transactions. What the rows mean is the rule books' business.
+"""The database: its engine and its transactions. Its tables are in tables.py; what they hold, the rule books know.
 
 SQLAlchemy Core, one text for SQLite and PostgreSQL. Times are seconds since 1970, by the store's own clock.
 """
 
+import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import (
-    Boolean,
-    Column,
     Connection,
-    Double,
-    ForeignKey,
-    Index,
-    Integer,
-    LargeBinary,
     Table,
-    Text,
     event,
 )
 from sqlalchemy.dialects import postgresql, sqlite
@@ -28,6 +23,7 @@ from sqlalchemy.exc import (
     ArgumentError,
     DataError,
     DBAPIError,
+    DisconnectionError,
     IntegrityError,
     NoSuchModuleError,
     ProgrammingError,
@@ -37,6 +33,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeout
 from common import PROJECT_ROOT
 from common.errors import StoreUnavailable
 from server.private_files import make_private_file
+from server.tables import TABLES
 
 # A database that hangs must not hold a login, or the stop, for ever.
 _POSTGRESQL = {
@@ -47,78 +44,6 @@ _POSTGRESQL = {
 # The values of a statement, which may be secret, are in no error and so in no traceback.
 _ENGINE: dict[str, Any] = {"pool_timeout": 5, "hide_parameters": True}
 _WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
-
-TABLES = sqlalchemy.MetaData()
-
-addresses = Table(
-    "addresses",  # identify: who calls from where
-    TABLES,
-    Column("address", Text, primary_key=True),
-    Column("name", Text, nullable=False),
-    Column("source", Text, nullable=False, index=True),
-    Column("created", Double, nullable=False),
-)
-accounts = Table(
-    "accounts",
-    TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("name", Text, nullable=False),  # as first typed
-    Column("canonical", Text, nullable=False, unique=True),
-    Column("password_hash", Text, nullable=False),
-    Column("password_version", Integer, nullable=False),  # counts the passwords; a better hash of one is not another
-    Column("disabled", Boolean, nullable=False, default=False),
-    Column("source", Text, nullable=False, index=True),
-    Column("created", Double, nullable=False),
-    # SQLite would give the number of a removed account to the next one, which an open connection may still bear.
-    sqlite_autoincrement=True,
-)
-skeletons = Table(
-    "skeletons",  # what account names look like: unique, so that no two look alike
-    TABLES,
-    Column("skeleton", Text, primary_key=True),
-    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
-)
-logins = Table(
-    "logins",  # where the owner of an account has logged in, and when last
-    TABLES,
-    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
-    Column("address", Text, primary_key=True),
-    # The address, or the IPv6 network within which a host may roam; empty when the password has been changed since.
-    Column("source", Text, nullable=False),
-    Column("last", Double, nullable=False),
-    Index("logins_by_address", "address", "last"),
-)
-sessions = Table(
-    "sessions",  # a session outlives its tokens: a renewal replaces the hash
-    TABLES,
-    Column("id", Integer, primary_key=True),
-    Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
-    Column("token_hash", LargeBinary, nullable=False, unique=True),
-    Column("token_issued", Double, nullable=False),
-    Column("previous_hash", LargeBinary, unique=True),
-    Column("previous_until", Double),
-    Column("created", Double, nullable=False),
-    Column("last_used", Double, nullable=False),
-    sqlite_autoincrement=True,
-)
-revocations = Table(
-    "revocations",  # what was ended on purpose: one session, or (without its number) all that an account then had
-    TABLES,
-    Column("number", Integer, primary_key=True),  # higher than all before, also when those are deleted
-    Column("account_id", Integer, nullable=False),  # of an account that may be no more
-    Column("session_id", Integer),
-    Column("created", Double, nullable=False),
-    sqlite_autoincrement=True,
-)
-failures = Table(
-    "failures",  # consecutive wrong passwords; source is empty for the counter of all unfamiliar ones
-    TABLES,
-    Column("canonical", Text, primary_key=True),
-    Column("source", Text, primary_key=True),
-    Column("guesses", Integer, nullable=False),
-    Column("locked_until", Double, nullable=False),  # infinite after too many
-    Column("last", Double, nullable=False),  # when somebody last tried, whether or not it was looked at
-)
 
 
 def check_url(text: str) -> str | None:
@@ -210,18 +135,32 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
         make_private_file(path)
     except OSError as error:
         raise StoreUnavailable(f"the store {path} cannot be used: {error.strerror}") from error
-    engine = sqlalchemy.create_engine(
-        url.set(database=str(path)),
-        connect_args={"timeout": 5, "isolation_level": None},
-        **_ENGINE,
-    )
+
+    def connect() -> sqlite3.Connection:
+        # rw: a file that has been taken away is an error, and not a new empty one.
+        file = f"file:{quote(str(path))}?mode=rw"
+        return sqlite3.connect(file, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+
+    engine = sqlalchemy.create_engine(url, creator=connect, **_ENGINE)
 
     @event.listens_for(engine, "connect")
-    def configure(connection: Any, _record: Any) -> None:
+    def configure(connection: Any, record: Any) -> None:
+        record.info["file"] = _identity(path)
         # The rollback journal, since WAL can corrupt a file before SQLite 3.51.3 (sqlite.org/wal.html#walresetbug).
         # EXTRA syncs the folder as well: what was acknowledged survives a power cut.
         for pragma in ("synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
+
+    @event.listens_for(engine, "checkout")
+    def follow(_connection: Any, record: Any, _proxy: Any) -> None:
+        # Another file in the place of this one: whoever went on with this one would write what nobody reads.
+        if record.info["file"] != _identity(path):
+            raise DisconnectionError
+
+    @event.listens_for(engine, "commit")
+    def commit(connection: Connection) -> None:
+        if connection.info["file"] != _identity(path):
+            raise StoreUnavailable(f"the store {path} was replaced during a transaction")
 
     @event.listens_for(engine, "begin")
     def begin(connection: Connection) -> None:
@@ -231,6 +170,15 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file bears the name just now."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def _postgresql_engine(url: URL) -> sqlalchemy.Engine:

@@ -20,6 +20,7 @@ RULE_BOOKS = (
     "revocations",
     "sessions",
     "store",
+    "tables",
     "watcher",
 )
 KNOWS_SOCKETS = {

@@ -7,7 +7,8 @@ from sqlalchemy import update
 
 from common.kinds import Kind
 from server.lockout import ELSEWHERE
-from server.store import Store, accounts, failures
+from server.store import Store
+from server.tables import accounts, failures
 from tests.attacks.attacker import AttackCase, sources
 from tests.support import ServerProcess
 

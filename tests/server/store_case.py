@@ -9,7 +9,8 @@ import unittest
 from functools import cache
 from pathlib import Path
 
-from server.store import TABLES, Store
+from server.store import Store
+from server.tables import TABLES
 from tests.support import PorterTestCase
 
 

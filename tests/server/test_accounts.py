@@ -6,7 +6,7 @@ from typing import Any
 from sqlalchemy import func, select
 
 from common.errors import Refusal
-from server import store
+from server import tables
 from server.accounts import Account, Accounts
 from server.names import account_name
 from server.options import SessionOptions
@@ -55,7 +55,7 @@ class Behaviour:
             self.add("сосо")
         self.assertIsNone(self.find("сосо"))
         with self.store.reading() as transaction:
-            self.assertEqual(1, transaction.scalar(select(func.count()).select_from(store.skeletons)))
+            self.assertEqual(1, transaction.scalar(select(func.count()).select_from(tables.skeletons)))
 
     def test_of_many_variants_at_once_one_gets_the_name(self: Any) -> None:
         outcomes: list[object] = []
@@ -89,7 +89,7 @@ class Behaviour:
             self.accounts.note_login(transaction, account.id, "10.0.0.1")
             self.accounts.remove(transaction, account.id)
         with self.store.reading() as transaction:
-            for table in (store.accounts, store.skeletons, store.sessions, store.logins):
+            for table in (tables.accounts, tables.skeletons, tables.sessions, tables.logins):
                 self.assertEqual(0, transaction.scalar(select(func.count()).select_from(table)), table)
         self.add("Alice")
 

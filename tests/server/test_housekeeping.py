@@ -13,7 +13,7 @@ from server.names import account_name
 from server.options import LockoutOptions
 from server.revocations import Revocations
 from server.settings import RegistrationLimits
-from server.store import failures, logins, revocations
+from server.tables import failures, logins, revocations
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 
 HOME = "10.0.0.1"

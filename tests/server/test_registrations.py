@@ -3,7 +3,7 @@
 from common.errors import Refusal
 from server.registrations import refuse_too_many
 from server.settings import RegistrationLimits
-from server.store import addresses
+from server.tables import addresses
 from tests.server.store_case import StoreTestCase
 
 

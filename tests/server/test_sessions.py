@@ -4,7 +4,7 @@ from typing import Any
 
 from sqlalchemy import select
 
-from server import store
+from server import tables
 from server.accounts import Accounts
 from server.names import account_name
 from server.options import SessionOptions
@@ -45,7 +45,7 @@ class Behaviour:
     def test_only_their_hashes_are_stored(self: Any) -> None:
         _, token = self.open()
         with self.store.reading() as transaction:
-            self.assertNotIn(token, str(transaction.execute(select(store.sessions)).all()))
+            self.assertNotIn(token, str(transaction.execute(select(tables.sessions)).all()))
 
     def test_what_is_no_token_finds_nothing(self: Any) -> None:
         self.open()

@@ -4,13 +4,15 @@ import os
 import stat
 import threading
 import time
+from pathlib import Path
 from typing import Any
 
 from sqlalchemy import func, select
 from sqlalchemy.exc import IntegrityError
 
 from common.errors import StoreUnavailable
-from server.store import Store, addresses, check_url
+from server.store import Store, check_url
+from server.tables import addresses
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PATIENCE, PorterTestCase
 
@@ -116,6 +118,40 @@ class OnSqlite(Behaviour, StoreTestCase):
         os.replace(self.folder / "data", self.folder / "elsewhere")
         with self.assertRaises(StoreUnavailable):
             self.count()
+
+    def replace(self, wanted: Path) -> None:
+        """Put another database, with one address in it, in the place of the one that is used."""
+        other = Store(f"sqlite:///{self.folder}/other.db")
+        with other.writing() as transaction:
+            row = {"address": "other", "name": "x", "source": "other", "created": 0.0}
+            transaction.execute(other.insert(addresses).values(row))
+        other.close()
+        os.replace(self.folder / "other.db", wanted)
+
+    def test_a_database_that_is_replaced_is_followed(self) -> None:
+        self.assertEqual(0, self.count())
+        self.replace(self.folder / "data" / "porter.db")
+        self.assertEqual(1, self.count())
+
+    def test_what_is_written_while_it_is_replaced_is_not_acknowledged(self) -> None:
+        with self.assertRaisesRegex(StoreUnavailable, "was replaced"), self.store.writing() as transaction:
+            row = {"address": "a", "name": "x", "source": "a", "created": 0.0}
+            transaction.execute(self.store.insert(addresses).values(row))
+            self.replace(self.folder / "data" / "porter.db")
+        self.assertEqual(1, self.count())
+        self.add("a")
+        self.assertEqual(2, self.count())
+
+    def test_a_database_that_is_taken_away_is_not_made_anew_and_found_when_it_is_back(self) -> None:
+        self.add("a")
+        path = self.folder / "data" / "porter.db"
+        os.replace(path, self.folder / "away.db")
+        for _ in range(2):
+            with self.assertRaisesRegex(StoreUnavailable, "unable to open"):
+                self.count()
+        self.assertFalse(path.exists())
+        os.replace(self.folder / "away.db", path)
+        self.assertEqual(1, self.count())
 
 
 @needs_postgres
