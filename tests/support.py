@@ -19,7 +19,7 @@ import tempfile
 import threading
 import time
 import unittest
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, ClassVar
 from unittest import mock
@@ -121,9 +121,13 @@ class PorterTestCase(unittest.TestCase):
             service.close()
             logging.getLogger("porter.server").removeFilter(running.log)
 
-    def start_process(self, *arguments: str, **settings: Any) -> "ServerProcess":
-        """A real server in a process of its own; killed afterwards if the test has not stopped it."""
-        process = ServerProcess(self, *arguments, "--config", str(self.write_configuration(**settings)))
+    def start_process(self, *arguments: str, under: Sequence[str] = (), **settings: Any) -> "ServerProcess":
+        """A real server in a process of its own; killed afterwards if the test has not stopped it.
+
+        `under` is a command that starts it: strace, unshare and the like.
+        """
+        configuration = str(self.write_configuration(**settings))
+        process = ServerProcess(self, *arguments, "--config", configuration, under=under)
         self.addCleanup(process.close)
         return process
 
@@ -291,10 +295,10 @@ class LogWatcher(logging.Filter):
 class ServerProcess:
     """`python -m server`, as run.sh starts it."""
 
-    def __init__(self, case: PorterTestCase, *arguments: str, wait: bool = True) -> None:
+    def __init__(self, case: PorterTestCase, *arguments: str, wait: bool = True, under: Sequence[str] = ()) -> None:
         self._case = case
         self.process = subprocess.Popen(
-            [sys.executable, "-P", "-m", "server", *arguments],
+            [*under, sys.executable, "-P", "-m", "server", *arguments],
             cwd=case.folder,
             env=environment(case.folder),
             stdin=subprocess.DEVNULL,

@@ -4,10 +4,11 @@ import json
 import threading
 import time
 from functools import partial
-from pathlib import Path
+from typing import Any
 
 from common.kinds import Kind
 from tests.attacks.attacker import AttackCase, break_off, guess, sources
+from tests.endurance.faults import memory
 from tests.support import ServerProcess, at_once
 
 FREE = 5
@@ -57,7 +58,9 @@ class Guessing(AttackCase):
         self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
 
     def test_after_a_hundred_failures_the_password_is_of_no_use_elsewhere_until_enabled(self) -> None:
-        quick = {"handlers": {"auth": {"options": {"lockout": {"first_delay": 1e-6, "max_delay": 1e-6}}}}}
+        quick: dict[str, Any] = {
+            "handlers": {"auth": {"options": {"lockout": {"first_delay": 1e-6, "max_delay": 1e-6}}}}
+        }
         server = self.start_process(mode="auth", **quick)
         token = server.talk("127.0.0.1").register("Alice")
         for source in sources(110):
@@ -119,9 +122,3 @@ class Flood(AttackCase):
         self.assertLess(sorted(delays)[197], 0.5)
         permits = 4  # more than a machine that runs this is likely to allow, each 19 MiB
         self.assertLess(peak - before, (permits * 19 + 24) * 1024)
-
-
-def memory(pid: int, key: str = "VmRSS") -> int:
-    """KiB in memory, or the most there ever were."""
-    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return int(next(line.split()[1] for line in lines if line.startswith(key)))

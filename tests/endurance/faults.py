@@ -1,0 +1,90 @@
+"""What the tests of endurance break and look at: a disk that fills up, system calls that fail; memory, threads."""
+
+import contextlib
+import shutil
+import subprocess
+import unittest
+from collections.abc import Iterator, Sequence
+from functools import cache
+from pathlib import Path
+
+from tests.support import PATIENCE, ServerProcess, wait_until
+
+
+@cache
+def _can_mount() -> bool:
+    trial = ["unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "none", "/mnt"]
+    return (
+        bool(shutil.which("unshare") and shutil.which("nsenter"))
+        and not subprocess.run(trial, capture_output=True).returncode
+    )
+
+
+@cache
+def _can_trace() -> bool:
+    return bool(shutil.which("strace")) and not subprocess.run(["strace", "true"], capture_output=True).returncode
+
+
+needs_mounts = unittest.skipUnless(_can_mount(), "no file system can be mounted here (unshare --user --mount)")
+needs_strace = unittest.skipUnless(_can_trace(), "strace is not installed, or may not trace here")
+
+
+class SmallDisk:
+    """A file system of its own, seen by the one server that is started `under` it."""
+
+    def __init__(self, folder: Path, kib: int) -> None:
+        folder.mkdir()
+        self._folder = folder
+        mount = f"mount -t tmpfs -o size={kib}k,mode=700 none '{folder}'"
+        self.under = [
+            *("unshare", "--user", "--map-root-user", "--mount"),
+            *("sh", "-c", f'{mount} && exec "$@"', "sh"),
+        ]
+
+    def path(self, server: ServerProcess) -> Path:
+        """The folder, as it is seen from outside."""
+        return Path(f"/proc/{server.process.pid}/root{self._folder}")
+
+    @contextlib.contextmanager
+    def full(self, server: ServerProcess) -> Iterator[None]:
+        filler = self.path(server) / "filler"
+        with filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+            while True:
+                file.write(bytes(1024))
+        try:
+            yield
+        finally:
+            filler.unlink()
+
+
+@contextlib.contextmanager
+def failing_calls(server: ServerProcess, calls: Sequence[str], error: str) -> Iterator[None]:
+    """Inside, these system calls of the running server fail."""
+    names = ",".join(calls)
+    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={names}", "-e", f"inject={names}:error={error}"]
+    tracer = subprocess.Popen([*command, "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
+    assert tracer.stderr is not None
+    try:
+        status = Path(f"/proc/{server.process.pid}/task")
+        wait_until(
+            lambda: all("TracerPid:\t0" not in (task / "status").read_text() for task in status.iterdir()),
+            "strace at all threads",
+        )
+        yield
+    finally:
+        tracer.terminate()
+        tracer.communicate(timeout=PATIENCE)
+
+
+def memory(pid: int, key: str = "VmRSS") -> int:
+    """KiB in memory (VmHWM: the most there ever were)."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line.split()[1] for line in lines if line.startswith(key)))
+
+
+def threads(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/task").iterdir()))
+
+
+def descriptors(pid: int) -> int:
+    return len(list(Path(f"/proc/{pid}/fd").iterdir()))

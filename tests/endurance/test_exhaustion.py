@@ -1,0 +1,92 @@
+"""Descriptors and threads run out: who is in does not suffer, nothing spins, and all is well when there are more."""
+
+import resource
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+from common.framing import encode
+from common.sockets import MessageMixin
+from tests.endurance.faults import descriptors, memory, threads
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
+
+RECOVERED_WITHIN = 2.0
+
+
+class Exhaustion(PorterTestCase):
+    def cpu_seconds(self, server: ServerProcess) -> float:
+        user, system = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / 100
+
+    def echoes(self, client: MessageMixin) -> None:
+        client.send_message("are you there?")
+        self.assertEqual("are you there?", client.receive_message())
+
+    def connect_raw(self, server: ServerProcess) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        self.addCleanup(client.close)
+        return client
+
+    def test_without_descriptors_it_neither_spins_nor_dies_and_recovers(self) -> None:
+        server = self.start_process("echo", limits={"max_connections_per_address": 1000})
+        established = server.connect()
+        self.echoes(established)
+        pid = server.process.pid
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid) + 20, 4096))
+        crowd = [self.connect_raw(server) for _ in range(100)]
+        server.wait_for_log("cannot accept connections: Too many open files")
+        for _ in range(100):
+            self.echoes(established)
+        before = self.cpu_seconds(server)
+        with self.assertRaises(subprocess.TimeoutExpired):
+            server.process.wait(1)
+        self.assertLess(self.cpu_seconds(server) - before, 0.2)  # a loop that spins takes all of this second
+        for client in crowd:
+            client.close()
+        start = time.monotonic()
+        self.echoes(server.connect())
+        self.assertLess(time.monotonic() - start, RECOVERED_WITHIN)
+        self.assertEqual(1, server.log().count("cannot accept connections"))
+        self.assertEqual((0, "", ""), server.stop())
+
+    def test_without_threads_clients_are_refused_and_places_free(self) -> None:
+        server = self.start_process("echo", limits={"max_connections_per_address": 1000})
+        established = server.connect()
+        self.echoes(established)
+        pid = server.process.pid
+        # A thread takes 8 MiB of address space for its stack: with a few left, Python cannot start many more.
+        resource.prlimit(pid, resource.RLIMIT_AS, (memory(pid, "VmSize") * 1024 + 90 * 2**20, -1))
+        crowd = [self.connect_raw(server) for _ in range(30)]
+        served = refused = 0
+        for client in crowd:
+            client.sendall(encode("hello"))
+            answer = client.recv(1000)
+            served += answer == encode("hello")
+            refused += b"ERROR the server is full: can't start new thread" in answer
+        self.assertEqual((30, True, True), (served + refused, served > 0, refused > 0))
+        self.echoes(established)
+        for client in crowd:
+            client.close()
+        start = time.monotonic()
+        self.echoes(server.connect())
+        self.assertLess(time.monotonic() - start, RECOVERED_WITHIN)
+        self.assertNotIn("Traceback", server.log())
+        self.assertEqual((0, "", ""), server.stop())
+
+    def test_after_a_load_it_is_back_where_it_was(self) -> None:
+        server = self.start_process("echo", limits={"max_connections_per_address": 1000})
+        pid = server.process.pid
+        self.echoes(server.connect())
+        before = threads(pid), descriptors(pid), memory(pid)
+        for _ in range(3):
+            crowd = [server.connect() for _ in range(200)]
+            for client in crowd:
+                client.send_message("x" * 60_000)
+            for client in crowd:
+                client.receive_message()
+                client.close()
+        start = time.monotonic()
+        wait_until(lambda: threads(pid) <= before[0] and descriptors(pid) <= before[1], "threads and descriptors")
+        self.assertLess(time.monotonic() - start, 5)
+        self.assertLess(memory(pid) - before[2], 16 * 1024)

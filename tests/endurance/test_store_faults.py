@@ -1,0 +1,150 @@
+"""The store fails under a running server: nothing false is said, and all is well two seconds after it heals."""
+
+import contextlib
+import os
+import shutil
+import sqlite3
+import time
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from common.errors import ConnectionEnded
+from common.kinds import Kind
+from tests.endurance.faults import SmallDisk, failing_calls, needs_mounts, needs_strace
+from tests.support import PorterTestCase, ServerProcess, Talker, at_once
+
+UNAVAILABLE = "temporarily unavailable, try again later"
+HEALED_WITHIN = 2.0
+
+
+class StoreFaults(PorterTestCase):
+    def begin(self, server: ServerProcess, data: Path) -> None:
+        self.server_process, self.data = server, data
+        self.inside = server.talk()
+        self.token = self.inside.register("Alice")
+
+    def attempt(self, talk: Callable[[Talker], object]) -> object:
+        """What a conversation came to: its result, or the ERROR that ended it."""
+        client = self.server_process.talk()
+        try:
+            return talk(client)
+        except AssertionError as unexpected:
+            return str(unexpected)
+        except ConnectionEnded as error:
+            return repr(error)
+        finally:
+            client.connection.close()
+
+    def log_in(self, client: Talker) -> str:
+        client.give_token()
+        client.answer(Kind.ASK, "alice")
+        client.answer(Kind.SECRET, "correct horse")
+        kind, text = client.next()
+        return text if kind is Kind.ERROR else kind.value
+
+    def register(self, name: str) -> Callable[[Talker], str]:
+        def talk(client: Talker) -> str:
+            client.give_token()
+            client.answer(Kind.ASK, name)
+            client.answer(Kind.SECRET, "correct horse")
+            client.answer(Kind.SECRET, "correct horse")
+            kind, text = client.next()
+            return text if kind is Kind.ERROR else kind.value
+
+        return talk
+
+    def resume(self, client: Talker) -> str:
+        client.give_token(self.token)
+        kind, text = client.next()
+        return text if kind is Kind.ERROR else kind.value
+
+    def check(self, fault: Callable[[], AbstractContextManager[object]], *, can_read: bool) -> None:
+        """Nothing false while the fault lasts, everything right afterwards, also after a restart."""
+        said: dict[str, object] = {}
+
+        def try_one(name: str, talk: Callable[[Talker], object]) -> None:
+            said[name] = self.attempt(talk)
+
+        with fault():
+            self.inside.say("still here?")
+            self.inside.expect(Kind.TEXT, "still here?")
+            at_once(
+                lambda: try_one("login", self.log_in),
+                lambda: try_one("registration", self.register("Bob")),
+                lambda: try_one("resume", self.resume),
+            )
+            self.inside.say("and now?")
+            self.inside.expect(Kind.TEXT, "and now?")
+        healed = time.monotonic()
+        self.assertIn(UNAVAILABLE, str(said["login"]))
+        self.assertIn(UNAVAILABLE, str(said["registration"]))
+        self.assertEqual("TEXT" if can_read else UNAVAILABLE, said["resume"])
+        while (found := self.attempt(self.register("Bob"))) != "SET-TOKEN":
+            self.assertIn(UNAVAILABLE, str(found))  # and not: that name exists already
+            self.assertLess(time.monotonic() - healed, HEALED_WITHIN)
+        self.assertEqual("SET-TOKEN", self.attempt(self.log_in))
+        self.assertEqual("TEXT", self.attempt(self.resume))
+        self.assertLess(time.monotonic() - healed, HEALED_WITHIN)
+        self.inside.say("/logout")
+        self.inside.expect(Kind.SET_TOKEN, "")
+        copy = shutil.copy(self.data / "porter.db", self.folder / "copy.db")
+        with contextlib.closing(sqlite3.connect(copy)) as database:
+            self.assertEqual([("ok",)], database.execute("PRAGMA integrity_check").fetchall())
+            names = [name for (name,) in database.execute("SELECT name FROM accounts ORDER BY id")]
+        self.assertEqual(["Alice", "Bob"], names)
+        self.assertNotIn("Traceback", self.server_process.log())
+        self.assertEqual((0, "", ""), self.server_process.stop())
+
+    @needs_mounts
+    def test_a_full_disk(self) -> None:
+        disk = SmallDisk(self.folder / "disk", kib=512)
+        server = self.start_process(
+            under=disk.under, mode="auth", store=f"sqlite:///{self.folder}/disk/data/porter.db"
+        )
+        self.begin(server, disk.path(server) / "data")
+        self.check(lambda: disk.full(server), can_read=True)
+
+    @needs_strace
+    def test_a_disk_that_turns_read_only(self) -> None:
+        server = self.start_process(mode="auth")
+        self.begin(server, self.folder / "data")
+        self.check(lambda: failing_calls(server, ["pwrite64", "unlink", "ftruncate"], "EROFS"), can_read=True)
+
+    @needs_strace
+    def test_a_disk_that_cannot_sync(self) -> None:
+        server = self.start_process(mode="auth")
+        self.begin(server, self.folder / "data")
+        self.check(lambda: failing_calls(server, ["fdatasync", "fsync"], "EIO"), can_read=True)
+
+    @needs_strace
+    def test_a_disk_that_cannot_be_read(self) -> None:
+        server = self.start_process(mode="auth")
+        self.begin(server, self.folder / "data")
+        self.check(lambda: failing_calls(server, ["pread64"], "EIO"), can_read=False)
+
+    def test_a_store_that_somebody_else_has_locked(self) -> None:
+        server = self.start_process(mode="auth")
+        self.begin(server, self.folder / "data")
+
+        @contextlib.contextmanager
+        def locked() -> Iterator[None]:
+            with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                yield
+                other.execute("COMMIT")
+
+        self.check(locked, can_read=True)
+
+    def test_a_store_that_is_taken_away_and_brought_back(self) -> None:
+        server = self.start_process(mode="auth")
+        self.begin(server, self.folder / "data")
+
+        @contextlib.contextmanager
+        def away() -> Iterator[None]:
+            path = self.folder / "data/porter.db"
+            os.replace(path, self.folder / "away.db")
+            yield
+            os.replace(self.folder / "away.db", path)
+
+        self.check(away, can_read=False)
