@@ -5,18 +5,24 @@ It knows nothing of sockets; whoever waits asks it how long.
 
 import math
 import time
-from collections.abc import Callable
 
 from common.errors import PorterError
 
 
 class Deadline:
-    """`seconds` from now, or from `since` (None: never); once it is over, `remaining` raises what `error` makes."""
+    """`seconds` from now, or from `since` (None: never); once it is over, `remaining` raises `error`.
 
-    def __init__(self, seconds: float | None, error: Callable[[], PorterError], since: float | None = None) -> None:
+    `text` may name the seconds: `{:g}`. A class and a text, and no function that would hold on to whoever waits.
+    """
+
+    def __init__(
+        self, seconds: float | None, error: type[PorterError], text: str = "", since: float | None = None
+    ) -> None:
         start = time.monotonic() if since is None else since
         self._moment = math.inf if seconds is None else start + seconds
         self._error = error
+        self._text = text
+        self._seconds = seconds
 
     def remaining(self) -> float | None:
         """Seconds left, None for ever; raises the deadline's error when none are left."""
@@ -24,7 +30,7 @@ class Deadline:
             return None
         left = self._moment - time.monotonic()
         if left <= 0:
-            raise self._error()
+            raise self._error(self._text.format(self._seconds))
         return left
 
     def or_earlier(self, other: "Deadline | None") -> "Deadline":

@@ -30,10 +30,14 @@ from common.framing import HEADER, Decoder, decode, encode
 from common.stopflag import StopFlag
 
 DEFAULT_MAX_MESSAGE = 65536
-_CHUNK = 65536
-_GATHER_LIMIT = 65536
+# What a connection may hold of others' bytes before it serves them; a longer message is read as it comes.
+_CHUNK = 16384
+_LARGEST_CHUNK = 65536
+_GATHER_LIMIT = 16384
 _LONGEST_POLL = 2**31 - 1  # milliseconds; who waits longer looks again
 _LINGER_LIMIT = 1_048_576
+_STALLED = "a message was not complete after {:g} seconds"
+_NOT_TAKEN = "the peer did not take what was sent within {:g} seconds"
 
 _Result = TypeVar("_Result")
 
@@ -171,10 +175,13 @@ class MessageMixin(_Socket):
         if not self._outgoing:
             return
         frames, self._outgoing, self._gathered = self._outgoing, [], 0
-        self._send_all(b"".join(frames))
+        lengths = [len(frame) - HEADER.size for frame in frames]
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        frames.clear()  # who does not read must not have us keep two copies
+        self._send_all(data)
         if self.journal is not None:
-            for frame in frames:
-                self.journal.sent(len(frame) - HEADER.size)
+            for length in lengths:
+                self.journal.sent(length)
 
     def finish(self, linger: float) -> None:
         """End our side, then close; never raises, and may be called again.
@@ -197,7 +204,7 @@ class MessageMixin(_Socket):
         between_messages = not self._decoder.mid_message
         is_stopping = self.stop is not None and self.stop.is_set()
         if between_messages:
-            deadline = Deadline(self.timeouts.idle, self._idle_error)
+            deadline = Deadline(self.timeouts.idle, DeadlineExceeded, "no message for {:g} seconds")
             if is_stopping:
                 # What had come before the stop is still answered, but only one chunk of it, and then no byte more
                 # than the message it ends in lacks: a client that never pauses must not hold the stop up.
@@ -206,9 +213,11 @@ class MessageMixin(_Socket):
                 self._heard_stop = True
         else:
             if self._message_deadline is None:
-                self._message_deadline = Deadline(self.timeouts.message, self._stall_error)
+                self._message_deadline = Deadline(self.timeouts.message, MessageStalled, _STALLED)
             deadline = self._message_deadline
-        size = self._decoder.lacking if is_stopping and not between_messages else _CHUNK
+        size = min(self._decoder.lacking, _LARGEST_CHUNK)
+        if not is_stopping or between_messages:
+            size = max(size, _CHUNK)
         data = self._retry(
             partial(self._read_now, size),
             select.POLLIN,
@@ -230,19 +239,10 @@ class MessageMixin(_Socket):
         if self._decoder.mid_message:
             raise ConnectionLost("the peer ended it inside a message")
 
-    def _idle_error(self) -> PorterError:
-        return DeadlineExceeded(f"no message for {self.timeouts.idle:g} seconds")
-
-    def _stall_error(self) -> PorterError:
-        return MessageStalled(f"a message was not complete after {self.timeouts.message:g} seconds")
-
-    def _send_error(self) -> PorterError:
-        return ConnectionLost(f"the peer did not take what was sent within {self.timeouts.send:g} seconds")
-
     def _send_all(self, data: bytes) -> None:
         if self._is_mute:
             raise ConnectionLost("there is no TLS to send it with")
-        deadline = Deadline(self.timeouts.send, self._send_error)
+        deadline = Deadline(self.timeouts.send, ConnectionLost, _NOT_TAKEN)
         rest = memoryview(data)
         while rest:
             sent = self._retry(partial(self._write_now, rest), select.POLLOUT, deadline)

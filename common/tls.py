@@ -46,8 +46,10 @@ class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
     def handshake(self, timeout: float | None) -> None:
         """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""
         self.setblocking(False)
-        deadline = Deadline(timeout, lambda: DeadlineExceeded(f"no TLS handshake within {timeout:g} seconds"))
+        deadline = Deadline(timeout, DeadlineExceeded, "no TLS handshake within {:g} seconds")
         self._is_mute = True  # until there is TLS, nothing can be said to the peer
+        if self.server_side:  # OpenSSL takes 34 KiB for a handshake, which who is silent need not have
+            self._wait(select.POLLIN, deadline.or_earlier(self.overall), self.stop)
         try:
             self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
         except ConnectionLost as lost:

@@ -119,7 +119,7 @@ class Handler(socketserver.BaseRequestHandler):
         limits = self.mode.limits
         request = self.request
         request.overall = Deadline(
-            limits.login_timeout, lambda: DeadlineExceeded(_too_slow(limits)), request.opened_at
+            limits.login_timeout, DeadlineExceeded, "not logged in within {:g} seconds", request.opened_at
         )
         full_size = request.max_message
         request.max_message = min(full_size, limits.max_message_before_login)
@@ -136,7 +136,3 @@ class Handler(socketserver.BaseRequestHandler):
         if message is None:
             raise PeerClosed("the client closed the connection")
         return parse(message, FROM_CLIENT)
-
-
-def _too_slow(limits: Limits) -> str:
-    return f"not logged in within {limits.login_timeout:g} seconds"

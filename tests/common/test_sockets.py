@@ -140,7 +140,7 @@ class Behaviour:
 
     def test_an_overall_deadline_comes_before_the_idle_timeout(self: Any) -> None:
         self.ours.timeouts = Timeouts(idle=PATIENCE)
-        self.ours.overall = Deadline(0.05, lambda: DeadlineExceeded("too slow"))
+        self.ours.overall = Deadline(0.05, DeadlineExceeded, "too slow")
         with self.assertRaisesRegex(DeadlineExceeded, "too slow"):
             self.ours.receive_message()
 

@@ -1,11 +1,13 @@
 """The server: every way a client may break off, the limits, and an accept loop that nothing ends."""
 
 import errno
+import gc
 import os
 import resource
 import socket
 import threading
 import warnings
+import weakref
 from typing import Any
 from unittest import mock
 
@@ -213,6 +215,19 @@ class Behaviour:
                 self.assertEqual(b"", server.connect_raw().recv(1))
             server.log.wait_for("could not be admitted")
             self.echo_works(server)
+
+    def test_a_connection_that_has_ended_is_freed_at_once_however_it_ended(self: Any) -> None:
+        gc.disable()  # what refers to itself would stay, with its buffers, until the collector comes round
+        self.addCleanup(gc.enable)
+        with self.server("auth", limits={"message_timeout": 0.05}) as server:
+            for bytes_sent in (b"", b"\0\0", encode("TOKEN") + b"\0", encode("nonsense"), b"\0\0\xff"):
+                client = server.connect()
+                client.receive_message()
+                (request,) = map(weakref.ref, server.service._server.connections._sources)
+                client._send_all(bytes_sent)
+                client.close()
+                del client
+                wait_until(lambda request=request: request() is None, f"the end of the socket after {bytes_sent!r}")
 
     def test_what_cannot_be_taken_over_is_closed(self: Any) -> None:
         with self.server("echo") as server:

@@ -1,0 +1,72 @@
+"""A thousand hostile clients cost little memory, whatever they announce, and none when they are gone."""
+
+import resource
+import socket
+from typing import Any
+
+from common.framing import HEADER, encode
+from tests.endurance.faults import descriptors, memory, threads
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
+
+CLIENTS = 1000
+MOST = 64 * 1024  # KiB
+LEFT = 32 * 1024
+
+
+class Behaviour:
+    def setUp(self: Any) -> None:
+        super().setUp()  # type: ignore[misc]
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+
+    def crowd(self: Any, server: ServerProcess) -> list[socket.socket]:
+        return [server.connect(f"127.0.0.{number % 20 + 2}") for number in range(CLIENTS)]
+
+    def check(self: Any, *parts: bytes, **limits: float) -> None:
+        """A thousand send these bytes each and then nothing."""
+        server = self.start_process("echo", limits=limits)
+        pid = server.process.pid
+        first = server.connect()
+        before = memory(pid), threads(pid), descriptors(pid)
+        crowd = self.crowd(server)
+        for part in parts:
+            for client in crowd:
+                client.settimeout(PATIENCE)
+                client.send(part)
+        wait_until(lambda: threads(pid) >= CLIENTS, "a thread for each")
+        first.send_message("still served?")
+        self.assertEqual("still served?", first.receive_message())
+        self.assertLess(memory(pid, "VmHWM") - before[0], MOST)
+        for client in crowd:
+            client.close()
+        wait_until(lambda: threads(pid) <= before[1] + 1 and descriptors(pid) <= before[2] + 1, "as it was before")
+        self.assertLess(memory(pid) - before[0], LEFT)
+
+    def test_a_length_announced_and_begun(self: Any) -> None:
+        self.check(HEADER.pack(65535), b"x" * 100)
+
+
+class Plain(Behaviour, PorterTestCase):
+    def test_messages_that_are_never_read_back(self) -> None:
+        self.check(encode("x" * 1000) * 10, encode("x" * 1000) * 10)
+
+
+class Secure(Behaviour, PorterTestCase):
+    tls = True
+
+    def test_silence_in_the_handshake(self) -> None:
+        def connect(number: int) -> socket.socket:
+            source = (f"127.0.0.{number % 20 + 2}", 0)
+            client = socket.create_connection(("127.0.0.1", server.port), PATIENCE, source_address=source)
+            self.addCleanup(client.close)
+            return client
+
+        server = self.start_process("echo")
+        server.connect()
+        before = memory(server.process.pid)
+        crowd = [connect(number) for number in range(CLIENTS)]
+        wait_until(lambda: threads(server.process.pid) >= CLIENTS, "a thread for each")
+        self.assertLess(memory(server.process.pid) - before, MOST // 2)
+        for client in crowd:
+            client.close()
