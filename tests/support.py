@@ -177,7 +177,11 @@ def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageMixin:
     client: MessageMixin
     if tls:
         client = secure = SecureMessageSocket.wrap(plain, client_context())
-        secure.handshake(PATIENCE)
+        try:
+            secure.handshake(PATIENCE)
+        except BaseException:
+            secure.close()
+            raise
     else:
         client = MessageSocket.adopt(plain)
     client.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
