@@ -158,7 +158,7 @@ class Secure(Behaviour, PorterTestCase):
     tls = True
 
     def test_a_handshake_is_finished_in_time_or_not_at_all(self) -> None:
-        server = self.begin("echo", handshake_timeout=SOON)  # type: ignore[misc]
+        server = self.begin("echo", handshake_timeout=SOON)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         outgoing = ssl.MemoryBIO()

@@ -1,0 +1,149 @@
+"""TERM ends the server in time, whatever state its clients are in; who is idle is told, who is busy is answered."""
+
+import contextlib
+import signal
+import socket
+import sqlite3
+import threading
+import time
+from typing import Any
+
+from common.errors import ConnectionLost
+from common.framing import encode
+from common.kinds import Kind
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, at_once, wait_until
+
+DRAIN = 1.0
+FAREWELL = "ERROR the server is stopping"
+
+
+class Behaviour:
+    def raw(self: Any, server: ServerProcess) -> socket.socket:
+        client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
+        self.addCleanup(client.close)
+        return client
+
+    def test_whatever_its_clients_do_it_ends_in_time(self: Any) -> None:
+        slow_hashes = {"passwords": {"argon2": {"memory_kib": 65536, "time_cost": 8}}}
+        server = self.start_process(
+            "auth", limits={"drain_timeout": DRAIN}, handlers={"auth": {"options": slow_hashes}}
+        )
+        idle = server.talk()
+        idle.register("Alice")
+        at_the_question = server.talk()
+        at_the_question.give_token()
+        at_the_question.expect(Kind.ASK)
+        self.raw(server)  # silent: over TLS, in the handshake
+        self.raw(server).sendall(b"\x16\x03\x01")
+        in_a_message = server.talk()
+        in_a_message.register("Bob")
+        in_a_message.connection._send_all(encode("TEXT half of it")[:9])
+        deaf = server.talk()
+        deaf.register("Carol")
+        deaf.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        flooding = threading.Thread(target=self.flood, args=[deaf.connection])
+        flooding.start()
+        in_a_transaction = server.talk()
+        in_a_transaction.register("Dave")
+        hashing = [server.talk() for _ in range(8)]
+        for client in hashing:
+            client.give_token()
+            client.answer(Kind.ASK, "Alice")
+            client.answer(Kind.SECRET, "wrong horse")
+        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            in_a_transaction.say("/logout")
+            start = time.monotonic()
+            server.signal(signal.SIGTERM)
+            server.wait_for_log("stopping, ")
+            self.assertRaises(ConnectionRefusedError, self.raw, server)  # the listener is closed first
+            self.assertLess(time.monotonic() - start, 0.5)
+            idle.expect(Kind.ERROR, "the server is stopping")
+            idle.expect_end()
+            at_the_question.expect(Kind.ERROR, "the server is stopping")
+            self.assertLess(time.monotonic() - start, DRAIN)
+            status = server.wait()
+            took = time.monotonic() - start
+            other.execute("ROLLBACK")
+        flooding.join(PATIENCE)
+        self.assertEqual((0, "", ""), status)
+        self.assertLess(took, DRAIN + 2)
+        self.assertRegex(server.log(), r"connections cut|not finished")
+        again = self.start_process("auth", "--port", str(server.port))
+        self.assertEqual(server.port, again.port)  # free again at once
+        self.assertEqual((0, "", ""), again.stop())
+
+    def flood(self: Any, client: Any) -> None:
+        data = encode("TEXT " + "x" * 4000) * 10
+        with contextlib.suppress(ConnectionLost):
+            while True:
+                client._send_all(data)
+
+    def test_who_is_busy_gets_the_answer_first(self: Any) -> None:
+        server = self.start_process("auth", limits={"drain_timeout": PATIENCE})
+        client = server.talk()
+        client.register("Alice")
+        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
+            other.execute("BEGIN IMMEDIATE")
+            client.say("/logout")
+            server.signal(signal.SIGTERM)
+            server.wait_for_log("stopping, ")
+            other.execute("ROLLBACK")
+        client.expect(Kind.SET_TOKEN, "")
+        client.expect(Kind.TEXT, "Goodbye!")
+        client.expect_end()  # over TLS: a close_notify
+        client.connection.close()
+        self.assertEqual((0, "", ""), server.wait())
+
+    def test_what_had_come_is_answered_before_the_farewell(self: Any) -> None:
+        server = self.start_process("echo")
+        clients = [server.connect() for _ in range(20)]
+        lost: list[int] = []
+
+        def talk(client: Any) -> None:
+            number = 0
+            while True:
+                client.send_message(str(number))
+                answer = client.receive_message()
+                if answer == FAREWELL:
+                    break
+                if answer != str(number):
+                    lost.append(number)
+                    break
+                number += 1
+            client.close()
+
+        stopping = threading.Timer(0.3, server.signal, [signal.SIGTERM])
+        stopping.start()
+        at_once(*[lambda client=client: talk(client) for client in clients])
+        stopping.join()
+        self.assertEqual([], lost)
+        self.assertEqual((0, "", ""), server.wait())
+
+
+class Plain(Behaviour, PorterTestCase):
+    def test_a_second_term_ends_a_stop_that_hangs(self) -> None:
+        server = self.start_process("auth", limits={"drain_timeout": 3600})
+        client = server.talk()
+        client.register("Alice")
+        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
+            other.execute("BEGIN EXCLUSIVE")
+            client.say("/logout")
+            server.signal(signal.SIGTERM)
+            server.wait_for_log("stopping, ")
+            start = time.monotonic()
+            server.signal(signal.SIGTERM)
+            self.assertEqual((0, "", ""), server.wait())
+            self.assertLess(time.monotonic() - start, 1)
+            other.execute("ROLLBACK")
+
+    def test_no_signal_is_missed(self) -> None:
+        server = self.start_process("echo")
+        for count in range(1, 51):
+            server.signal(signal.SIGHUP)
+            wait_until(lambda count=count: server.log().count("reloaded (echo") == count, f"reload {count}")
+        self.assertEqual((0, "", ""), server.stop())
+
+
+class Secure(Behaviour, PorterTestCase):
+    tls = True
