@@ -1,0 +1,120 @@
+"""HUP under load: nothing is lost, new connections get the new configuration, open ones keep theirs."""
+
+import signal
+import threading
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from common.kinds import Kind
+from server.certificate import ensure
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
+
+
+class Behaviour:
+    def reload(self: Any, server: ServerProcess) -> None:
+        """HUP, and wait until it is done."""
+        before = server.log().count("reloaded (")
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (") == before + 1, "the reload")
+
+    def test_twenty_reloads_under_load_lose_no_message_and_no_line(self: Any) -> None:
+        server = self.start_process(mode="echo")
+        stop = threading.Event()
+        said: list[int] = []
+        lost: list[BaseException] = []
+
+        def talk(fresh_each_time: bool) -> None:
+            client = server.connect()
+            number = 0
+            try:
+                while not stop.is_set():
+                    if fresh_each_time:
+                        client.close()
+                        client = server.connect()
+                    client.send_message(str(number))
+                    self.assertEqual(str(number), client.receive_message())
+                    number += 1
+            except BaseException as error:
+                lost.append(error)
+            said.append(number)
+            client.close()
+
+        threads = [threading.Thread(target=talk, args=[number % 2 == 0]) for number in range(12)]
+        for thread in threads:
+            thread.start()
+        for _ in range(20):
+            self.reload(server)
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual([], lost)
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertEqual(sum(said), server.log().count("message sent"))
+
+    def test_new_connections_get_the_new_limits_and_open_ones_keep_theirs(self: Any) -> None:
+        server = self.start_process(mode="echo", limits={"max_message": 100})
+        old = server.connect()
+        self.write_configuration(mode="auth", limits={"max_message": 10, "idle_timeout": 0.2})
+        self.reload(server)
+        old.send_message("x" * 100)
+        self.assertEqual("x" * 100, old.receive_message())
+        new = server.talk()
+        new.expect(Kind.GET_TOKEN)
+        new.connection.send_message("TOKEN" + "x" * 20)
+        new.expect(Kind.ERROR, "a message of 25 bytes is over the limit of 10")
+        server.talk().expect(Kind.GET_TOKEN)
+        server.wait_for_log("no message for 0.2 seconds")
+        old.send_message("still here")
+        self.assertEqual("still here", old.receive_message())
+
+    def test_levels_and_files_of_the_log_are_read_again(self: Any) -> None:
+        server = self.start_process(mode="echo")
+        (self.folder / "server.log").rename(self.folder / "rotated.log")  # as logrotate does
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("reloaded (echo")  # in a new file of the old name
+        path = self.folder / "logging.yaml"
+        logging = yaml.safe_load(path.read_text())
+        logging["loggers"]["porter.server"]["level"] = "WARNING"
+        logging["handlers"]["h"]["filename"] = str(self.folder / "other.log")
+        path.write_text(yaml.safe_dump(logging))
+        server.signal(signal.SIGHUP)
+        client = server.connect()
+        wait_until(lambda: self.is_quiet(client, self.folder / "server.log"), "no more lines")
+        client._send_all(b"\xff\xff\xff\xff")
+        other = self.folder / "other.log"
+        wait_until(lambda: other.exists() and "protocol error" in other.read_text(), "a warning")
+        self.assertNotIn("INFO", other.read_text())
+
+    def is_quiet(self: Any, client: Any, log: Path) -> bool:
+        """Whether a message leaves no line in this log."""
+        before = log.read_text().count("message sent")
+        for _ in range(2):  # the first one's lines are written when the second is answered
+            client.send_message("x")
+            client.receive_message()
+        return log.read_text().count("message sent") == before
+
+
+class Plain(Behaviour, PorterTestCase):
+    pass
+
+
+class Secure(Behaviour, PorterTestCase):
+    tls = True
+
+    def test_a_new_certificate_is_for_new_connections(self) -> None:
+        server = self.start_process(mode="echo")
+        old = server.connect()
+        first = old.getpeercert(binary_form=True)  # type: ignore[attr-defined]
+        certificate, key = (self.folder / "data" / "tls" / name for name in ("certificate.pem", "key.pem"))
+        ensure(self.folder / "new.pem", self.folder / "new-key.pem")
+        (self.folder / "new-key.pem").replace(key)
+        server.signal(signal.SIGHUP)  # in the middle of the exchange: the two do not fit
+        server.wait_for_log("not reloaded: cannot use the certificate")
+        self.assertEqual(first, server.connect().getpeercert(binary_form=True))  # type: ignore[attr-defined]
+        (self.folder / "new.pem").replace(certificate)
+        self.reload(server)
+        self.assertNotEqual(first, server.connect().getpeercert(binary_form=True))  # type: ignore[attr-defined]
+        old.send_message("still here")
+        self.assertEqual("still here", old.receive_message())
