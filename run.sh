@@ -94,7 +94,10 @@ bench)
 test)
     shift
     cd "$root"
-    if [ $# -gt 0 ]; then set -- unittest "$@"; else set -- tests; fi
+    case ${1-} in
+    "" | --long) set -- tests "$@" ;;
+    *) set -- unittest "$@" ;;
+    esac
     if [ -n "${PORTER_COVERAGE-}" ]; then start coverage run -m "$@"; else start "$@"; fi
     ;;
 lint)

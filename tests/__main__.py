@@ -1,5 +1,6 @@
 """`./run.sh test` without arguments: all test modules, in groups, several groups at a time, each a process.
 
+`./run.sh test --long` runs those of endurance, for longer: half an hour at most, for before a release.
 Most of a test's time is spent waiting for processes and deadlines, so four at once finish in a third of the time.
 """
 
@@ -7,12 +8,15 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 AT_ONCE = 4
+LONGEST = 1800
+"""Seconds that a group may take; one that hangs is a failure."""
 _HERE = Path(__file__).resolve().parent
 
 
@@ -45,7 +49,7 @@ def groups() -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for path in sorted(_HERE.rglob("test_*.py")):
         module = ".".join(path.relative_to(_HERE.parent).with_suffix("").parts)
-        if path.stem in _ALONE:
+        if path.stem in _ALONE or path.parent.name == "endurance":
             group = module
         elif "store_case import Postgres" in path.read_text():
             group = "tests on both databases"
@@ -58,23 +62,25 @@ def groups() -> dict[str, list[str]]:
 def run(group: str, modules: list[str]) -> Result:
     start = time.monotonic()
     # -b would hide what a server prints; the warnings left out are passlib's own, which only its authors can mend.
-    done = subprocess.run(
-        [sys.executable, *_WARNINGS, "-m", "unittest", "--verbose", *modules],
-        cwd=_HERE.parent,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        errors="backslashreplace",
-    )
-    ran = re.search(r"^Ran (\d+) tests?", done.stdout, re.MULTILINE)
-    counts = {name: int(count) for name, count in re.findall(r"(failures|errors|skipped)=(\d+)", done.stdout[-200:])}
+    command = [sys.executable, *_WARNINGS, "-m", "unittest", "--verbose", *modules]
+    with tempfile.TemporaryFile("w+", errors="backslashreplace") as file:  # a pipe would be kept open by what hangs
+        try:
+            status = subprocess.call(
+                command, cwd=_HERE.parent, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=LONGEST
+            )
+        except subprocess.TimeoutExpired:
+            status = -1
+            file.write(f"\nended after {LONGEST} seconds\n")
+        file.seek(0)
+        output = file.read()
+    ran = re.search(r"^Ran (\d+) tests?", output, re.MULTILINE)
+    counts = {name: int(count) for name, count in re.findall(r"(failures|errors|skipped)=(\d+)", output[-200:])}
     failed = counts.get("failures", 0) + counts.get("errors", 0)
-    if done.returncode and not failed:
+    if status and not failed:
         failed = 1  # it did not come to its end
-    skipped = re.findall(r"^.* \.\.\. skipped .*$", done.stdout, re.MULTILINE)
+    skipped = re.findall(r"^.* \.\.\. skipped .*$", output, re.MULTILINE)
     passed = max(int(ran[1]) - failed - counts.get("skipped", 0), 0) if ran else 0
-    return Result(group, time.monotonic() - start, passed, failed, skipped, done.stdout)
+    return Result(group, time.monotonic() - start, passed, failed, skipped, output)
 
 
 _WARNINGS = [
@@ -88,6 +94,9 @@ def main() -> int:
     start = time.monotonic()
     # Those that are alone first: they take longest.
     todo = sorted(groups().items(), key=lambda item: len(item[1]))
+    if sys.argv[1:] == ["--long"]:
+        os.environ["PORTER_LONG_TESTS"] = "1"
+        todo = [(group, modules) for group, modules in todo if ".endurance." in group]
     passed = failed = skipped = 0
     with ThreadPoolExecutor(AT_ONCE) as pool:
         for result in pool.map(run, *zip(*todo, strict=True)):

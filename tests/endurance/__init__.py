@@ -1,0 +1,6 @@
+"""Endurance: faults, loads and kills against real server processes; `./run.sh test --long` runs them for longer."""
+
+import os
+
+LONG = bool(os.environ.get("PORTER_LONG_TESTS"))
+"""Whether to take the time that a run before a release may take."""

@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import unittest
 from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager
 from functools import cache
 from pathlib import Path
 
@@ -57,11 +58,20 @@ class SmallDisk:
             filler.unlink()
 
 
-@contextlib.contextmanager
-def failing_calls(server: ServerProcess, calls: Sequence[str], error: str) -> Iterator[None]:
+def failing_calls(server: ServerProcess, calls: Sequence[str], error: str) -> AbstractContextManager[None]:
     """Inside, these system calls of the running server fail."""
+    return _injected(server, calls, f"error={error}")
+
+
+def killed_at_call(server: ServerProcess, calls: Sequence[str], number: int) -> AbstractContextManager[None]:
+    """Inside, the running server is killed when one of its threads makes the so-and-so-manieth of these calls."""
+    return _injected(server, calls, f"signal=KILL:when={number}")
+
+
+@contextlib.contextmanager
+def _injected(server: ServerProcess, calls: Sequence[str], fault: str) -> Iterator[None]:
     names = ",".join(calls)
-    command = ["strace", "-f", "-o", "/dev/null", "-e", f"trace={names}", "-e", f"inject={names}:error={error}"]
+    command = ["strace", "-f", "-qq", "-o", "/dev/null", "-e", f"trace={names}", "-e", f"inject={names}:{fault}"]
     tracer = subprocess.Popen([*command, "-p", str(server.process.pid)], stderr=subprocess.PIPE, text=True)
     assert tracer.stderr is not None
     try:
@@ -73,7 +83,11 @@ def failing_calls(server: ServerProcess, calls: Sequence[str], error: str) -> It
         yield
     finally:
         tracer.terminate()
-        tracer.communicate(timeout=PATIENCE)
+        try:
+            tracer.communicate(timeout=0.5)
+        except subprocess.TimeoutExpired:  # it may wait for ever for threads that were killed
+            tracer.kill()
+            tracer.communicate(timeout=PATIENCE)
 
 
 def memory(pid: int, key: str = "VmRSS") -> int:
