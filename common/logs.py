@@ -3,7 +3,9 @@
 Text from elsewhere cannot forge a line: everything unsafe is made visible. Which events there are is not known here.
 """
 
+import contextlib
 import fcntl
+import io
 import logging
 import logging.config
 import logging.handlers
@@ -20,6 +22,8 @@ from common.visible import visible
 
 NO_PEER = "-"
 _ROLLOVER_RETRY = 60.0
+_QUIET = 60.0
+_LONGEST_LINE = 65536
 
 
 def configure(path: Path) -> dict[str, Any]:
@@ -60,7 +64,7 @@ class Formatter(logging.Formatter):
 class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     """The library's, with paths from the project's root, and quiet when it cannot write.
 
-    A full disk must not flood standard error with a traceback a record: the first loss of a row is told, once.
+    A full disk must not flood standard error with a traceback a record: a loss is told once, and once a minute.
     """
 
     def __init__(self, filename: str, **options: Any) -> None:
@@ -69,6 +73,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
         self._lost = 0
         self._rollover_after = 0.0
+        self._quiet_until = 0.0
 
     def doRollover(self) -> None:
         """Rotate, unless another process that writes the same file has just done so: then go on with its new one."""
@@ -109,7 +114,27 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             super().emit(note)
 
     def handleError(self, record: logging.LogRecord) -> None:
-        if not self._lost:
+        if not self._lost and time.monotonic() >= self._quiet_until:
+            self._quiet_until = time.monotonic() + _QUIET
             error = sys.exc_info()[1]
             print(f"porter: cannot write {self.baseFilename}: {error}", file=sys.stderr)
         self._lost += 1
+        with contextlib.suppress(OSError, ValueError):
+            self._drop_unwritten()
+
+    def _drop_unwritten(self) -> None:
+        """Forget what the buffers still hold of a record that is counted as lost, and the half line on the disk."""
+        stream, self.stream = self.stream, None  # the next record opens it again
+        if stream is None:
+            return
+        # Without the layers above it, which would try to write once more.
+        raw: io.FileIO = stream.buffer.raw  # type: ignore[attr-defined]
+        try:
+            with open(self.baseFilename, "rb") as file:
+                end = file.seek(0, os.SEEK_END)
+                file.seek(max(0, end - _LONGEST_LINE))
+                half_line = file.read().rpartition(b"\n")[2]
+            if 0 < len(half_line) < _LONGEST_LINE:
+                raw.truncate(end - len(half_line))
+        finally:
+            raw.close()

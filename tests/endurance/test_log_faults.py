@@ -1,0 +1,70 @@
+"""A log that cannot be written or rotated stops nothing, floods nobody, and says what was lost when it heals."""
+
+import re
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.endurance.faults import SmallDisk, failing_calls, needs_mounts, needs_strace
+from tests.support import PorterTestCase, ServerProcess, wait_until
+
+MESSAGES = 300
+
+
+class LogFaults(PorterTestCase):
+    def start(self, log: Path, under: list[str], **options: Any) -> ServerProcess:
+        configuration = self.write_configuration()
+        logging = yaml.safe_load((self.folder / "logging.yaml").read_text())
+        logging["handlers"]["h"].update({"filename": str(log), **options})
+        (self.folder / "logging.yaml").write_text(yaml.safe_dump(logging))
+        server = ServerProcess(self, "echo", "--config", str(configuration), under=under)
+        self.addCleanup(server.close)
+        return server
+
+    def talk(self, server: ServerProcess) -> None:
+        client = server.connect()
+        for number in range(MESSAGES):
+            client.send_message(str(number))
+            self.assertEqual(str(number), client.receive_message())
+        client.close()
+
+    @needs_mounts
+    def test_on_a_full_disk_it_serves_on_and_counts_what_is_lost(self) -> None:
+        disk = SmallDisk(self.folder / "disk", kib=256)
+        server = self.start(self.folder / "disk" / "server.log", disk.under)
+        log = disk.path(server) / "server.log"
+        self.talk(server)
+        with disk.full(server):
+            self.talk(server)
+        self.talk(server)
+        wait_until(lambda: "log records were lost before" in log.read_text(), "the count of what is lost")
+        text = log.read_text()
+        told = sum(int(count) for count in re.findall(r"(\d+) log records were lost before", text))
+        wait_until(lambda: log.read_text().count("client disconnected") >= 2, "the last line")
+        written = log.read_text().count("message ") + log.read_text().count("client ")
+        self.assertEqual(3 * (2 * MESSAGES + 2), written + told)
+        for line in log.read_text().splitlines():
+            self.assertRegex(line, r"^20\d\d-\S+ (INFO|WARNING) (-|127\.0\.0\.1:\d+) \S.*\w")
+        status, _, errors = server.stop()
+        self.assertEqual((0, 1), (status, len(errors.splitlines())), errors)
+        self.assertIn("cannot write", errors)
+
+    @needs_strace
+    def test_what_cannot_be_rotated_is_written_on(self) -> None:
+        server = self.start(self.folder / "server.log", [], maxBytes=10_000, backupCount=3)
+        with failing_calls(server, ["rename", "renameat", "renameat2"], "EACCES"):
+            self.talk(server)
+            server.wait_for_log("client disconnected")
+        self.assertEqual(2 * MESSAGES, server.log().count("message "))
+        status, _, errors = server.stop()
+        self.assertEqual((0, 1), (status, len(errors.splitlines())), errors)
+        self.assertIn("cannot rotate", errors)
+
+    def test_a_folder_that_is_taken_away_costs_nothing_but_lines(self) -> None:
+        folder = self.folder / "logs"
+        server = self.start(folder / "server.log", [])
+        self.talk(server)
+        folder.rename(self.folder / "elsewhere")
+        self.talk(server)
+        self.assertEqual((0, "", ""), server.stop())
