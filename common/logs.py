@@ -22,6 +22,7 @@ from common.visible import visible
 
 NO_PEER = "-"
 _ROLLOVER_RETRY = 60.0
+_ROLLOVER_BUSY = 1.0
 _QUIET = 60.0
 _LONGEST_LINE = 65536
 
@@ -72,25 +73,41 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
         self._lost = 0
+        self._aside = f"{self.baseFilename}.rotating"
         self._rollover_after = 0.0
         self._quiet_until = 0.0
 
     def doRollover(self) -> None:
-        """Rotate, unless another process that writes the same file has just done so: then go on with its new one."""
-        folder = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_CLOEXEC)
+        """Rotate, unless another process that writes the same file has just done so: then go on with its new one.
+
+        Where that cannot be, go on in the same file, and try again later.
+        """
+        folder = None
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)
-            if self._is_current():
-                super().doRollover()
-            else:
+            folder = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_CLOEXEC)
+            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            if not self._is_current():
                 self.close()
+            else:
+                # First, since it may fail: the older files must not be moved on at each try until none is left.
+                if not os.path.exists(self._aside):
+                    os.rename(self.baseFilename, self._aside)
+                super().doRollover()
+        except BlockingIOError:  # another process is at it
+            self._rollover_after = time.monotonic() + _ROLLOVER_BUSY
         except OSError as error:
-            # The renaming failed, not the writing: go on in the same file, and try again later.
+            with contextlib.suppress(OSError):
+                if not os.path.exists(self.baseFilename):
+                    os.rename(self._aside, self.baseFilename)
             self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
             print(f"porter: cannot rotate {self.baseFilename}: {error}", file=sys.stderr)
-            self.close()
         finally:
-            os.close(folder)
+            if folder is not None:
+                os.close(folder)
+
+    def rotate(self, source: str, dest: str) -> None:
+        """Called by the library when the older files have been moved on."""
+        os.rename(self._aside, dest)
 
     def shouldRollover(self, record: logging.LogRecord) -> bool:
         return time.monotonic() >= self._rollover_after and bool(super().shouldRollover(record))

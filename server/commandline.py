@@ -17,7 +17,7 @@ from server.signals import WOKEN, Signals
 
 LOG = logging.getLogger("porter.server")
 
-_GRACE = 1.5
+_GRACE = 1.2
 """Seconds after the drain in which things are closed, or left."""
 
 _EPILOG = """\
@@ -51,8 +51,8 @@ def main() -> NoReturn:
         overrides = replace(overrides, port=port)
         configuration = load(command.file, overrides)
     terminal = _terminal()
+    service = Service(configuration)  # until it stands, a signal ends the program as it ends any other
     with Signals() as signals:
-        service = Service(configuration)
         print(f"Listening on {service.description}", flush=True)
         _reload_until_stopped(service, signals, command.file, overrides, terminal)
         _stop(service, signals)
@@ -78,11 +78,17 @@ def _command_line() -> CommandLine:
 def _reload_until_stopped(
     service: Service, signals: Signals, file: Path, overrides: Overrides, terminal: int | None
 ) -> None:
-    while True:
-        if signals.wait() == signal.SIGHUP and not _is_gone(terminal):
+    wanted = threading.Event()
+
+    def reload_when_wanted() -> None:
+        while wanted.wait():
+            wanted.clear()
             _reload(service, file, overrides)
-        else:
-            return
+
+    # Not in this thread, which must hear TERM whatever a reload waits for.
+    threading.Thread(target=reload_when_wanted, name="reload", daemon=True).start()
+    while signals.wait() == signal.SIGHUP and not _is_gone(terminal):
+        wanted.set()
 
 
 def _reload(service: Service, file: Path, overrides: Overrides) -> None:
@@ -104,25 +110,28 @@ def _reload(service: Service, file: Path, overrides: Overrides) -> None:
 
 def _stop(service: Service, signals: Signals) -> NoReturn:
     """Drain, for so long and no longer; a second TERM or INT ends that at once."""
-    service.stop_listening()
+    latest = time.monotonic() + service.drain_timeout + _GRACE
 
     def wind_up() -> None:
+        service.stop_listening()
         service.drain()
         service.close()
         signals.wake()
 
-    # Whatever hangs, a database or a disk, the end comes.
-    latest = time.monotonic() + service.drain_timeout + _GRACE
+    def say_last_words() -> None:
+        if number != WOKEN:
+            service.abandon()
+        logging.shutdown()
+
+    # Each in a thread that is not waited for longer than so: whatever hangs, a database or the log, the end comes.
     threading.Thread(target=wind_up, name="drain", daemon=True).start()
-    while (number := signals.wait(max(0.0, latest - time.monotonic()))) == signal.SIGHUP:
+    while (number := signals.wait(latest - time.monotonic())) == signal.SIGHUP:
         pass
-    if number != WOKEN:
-        service.abandon()
-    # Threads that still work on something are not waited for, nor for the interpreter to wind up: a signal that
-    # comes meanwhile would find nobody to hear it, and end the process with another status.
-    last = threading.Thread(target=logging.shutdown, daemon=True)
+    last = threading.Thread(target=say_last_words, daemon=True)
     last.start()
-    last.join(_GRACE / 3)
+    last.join(_GRACE / 4)
+    # Nor for the interpreter to wind up: a signal that comes meanwhile would find nobody to hear it, and end the
+    # process with another status.
     os._exit(ExitStatus.DONE)
 
 

@@ -1,5 +1,6 @@
 """Files and folders that only their owner can open, whatever the umask. It knows nothing of what is in them."""
 
+import contextlib
 import os
 from pathlib import Path
 
@@ -25,11 +26,11 @@ def make_private_folder(path: Path) -> None:
 def make_private_file(path: Path) -> None:
     """Make an empty file, 0600, in a private folder, if it is missing; close one to others that is there already."""
     make_private_folder(path.parent)
-    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)
-    finally:
-        os.close(descriptor)
+    with contextlib.suppress(FileExistsError):
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+    # Not by opening what is there: closing any descriptor of a database drops the locks that this process holds on
+    # it (sqlite.org/howtocorrupt.html, 2.2).
+    path.chmod(0o600)
 
 
 def write_private_file(path: Path, content: bytes) -> None:

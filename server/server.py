@@ -86,6 +86,8 @@ class Server(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[MessageMixin, Any]:
         try:
             connection, address = self.socket.accept()
+        except MemoryError as error:
+            raise OSError from error
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._exhausted.log(f"cannot accept connections: {error.strerror}")
@@ -132,9 +134,9 @@ class Server(socketserver.ThreadingTCPServer):
     def process_request(self, request: Any, client_address: Any) -> None:
         try:
             self._workers.run(self.process_request_thread, request, client_address)
-        except RuntimeError as error:  # the limit of threads
+        except (RuntimeError, MemoryError) as error:  # the limit of threads, or of what they need
             self.connections.remove(request)
-            refusal = ConnectionRefused(f"the server is full: {error}")
+            refusal = ConnectionRefused(f"the server is full: {error or 'no memory'}")
             self._refusals.refuse(request, show(client_address), refusal)
 
     # In the connection's own thread.
@@ -189,6 +191,7 @@ class Server(socketserver.ThreadingTCPServer):
             case _:
                 LOG.exception("a handler failed", extra=peer)
                 farewell = "internal error"
+        request.timeouts = Timeouts(send=_LINGER)  # whoever has not read so far is not waited for again
         with contextlib.suppress(ConnectionEnded, ProtocolError):
             request.send_message(compose(Kind.ERROR, farewell))
 
@@ -198,11 +201,15 @@ class Server(socketserver.ThreadingTCPServer):
 
     # In the service's thread.
 
-    def stop_listening(self) -> None:
-        """Refuse connections from now on, and end the accept loop, which must run in another thread."""
-        # On Linux this wakes the loop at once; elsewhere it notices within half a second.
+    def close_listener(self) -> None:
+        """Refuse connections from now on."""
+        # On Linux this wakes the accept loop at once; elsewhere it notices within half a second.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
+
+    def stop_listening(self) -> None:
+        """End the accept loop, which must run in another thread."""
+        self.close_listener()
         self.shutdown()
         self.socket.close()
 

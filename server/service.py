@@ -78,6 +78,7 @@ class Service:
         LOG.info("reloaded %s", shown)
 
     def stop_listening(self) -> None:
+        self._server.close_listener()  # before a line in the log, which may have to wait for the disk
         LOG.info("stopping, %d connections open", self.connections)
         self._server.stop_listening()
         self._accepting.join()

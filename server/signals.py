@@ -1,28 +1,34 @@
 """Signals as numbers that the main thread waits for. What they mean is the service's business.
 
-Python's C handler writes the number of a signal into a socket at once, whatever the threads are doing, so none is
-missed; a queue read without a timeout in the main thread was seen to sleep through some.
+Python's C handler writes a byte into a socket at once, whatever the threads are doing, so none is missed; a queue
+read without a timeout in the main thread was seen to sleep through some. The byte only wakes: a burst of signals
+fills the socket, so which ones came is kept beside it.
 """
 
 import contextlib
+import math
 import select
 import signal
 import socket
+import time
 from types import FrameType, TracebackType
 from typing import Self
 
-HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 WOKEN = 0
+HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
+_FIRST_TO_LAST = (WOKEN, *HANDLED)
+_LONGEST_POLL = 2**31 - 1  # milliseconds; who waits longer looks again
 
 
 class Signals:
     """While it is open, TERM, INT and HUP only come out of `wait`. To be used in the main thread."""
 
     def __enter__(self) -> Self:
+        self._came: set[int] = set()
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._previous_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, _do_nothing) for number in HANDLED}
+        self._previous = {number: signal.signal(number, self._note) for number in HANDLED}
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -33,18 +39,30 @@ class Signals:
         self._writer.close()
 
     def wait(self, timeout: float | None = None) -> int | None:
-        """The number of the next signal, WOKEN after `wake`, None if neither comes within `timeout` seconds."""
+        """The next number: WOKEN after `wake`, TERM and INT before HUP; None if none comes within `timeout` seconds.
+
+        Equal ones that came together are one.
+        """
+        latest = math.inf if timeout is None else time.monotonic() + timeout
         poller = select.poll()
         poller.register(self._reader, select.POLLIN)
-        if not poller.poll(None if timeout is None else timeout * 1000):
-            return None
-        return self._reader.recv(1)[0]
+        while not self._came:
+            left = latest - time.monotonic()
+            milliseconds = None if left == math.inf else min(max(0, math.ceil(left * 1000)), _LONGEST_POLL)
+            if poller.poll(milliseconds):
+                self._reader.recv(4096)
+            elif left <= 0:
+                return None
+        number = min(self._came, key=_FIRST_TO_LAST.index)
+        self._came.discard(number)
+        return number
 
     def wake(self) -> None:
         """Make `wait` return in the main thread; may be called from any thread."""
+        self._came.add(WOKEN)
         with contextlib.suppress(BlockingIOError, OSError):
-            self._writer.send(bytes([WOKEN]))
+            self._writer.send(b"\0")
 
-
-def _do_nothing(_number: int, _frame: FrameType | None) -> None:
-    """A handler must be set for the number to be written."""
+    def _note(self, number: int, _frame: FrameType | None) -> None:
+        # By Python, in the main thread, before it looks at `_came` again.
+        self._came.add(number)

@@ -38,11 +38,12 @@ from server.tables import TABLES
 # A database that hangs must not hold a login, or the stop, for ever.
 _POSTGRESQL = {
     "connect_timeout": 3,
-    "tcp_user_timeout": 5000,
-    "options": "-c statement_timeout=5000 -c lock_timeout=5000",
+    "tcp_user_timeout": 3000,
+    "options": "-c statement_timeout=3000 -c lock_timeout=3000",
 }
+_BUSY_TIMEOUT = 3.0  # seconds that SQLite waits for another's transaction
 # The values of a statement, which may be secret, are in no error and so in no traceback.
-_ENGINE: dict[str, Any] = {"pool_timeout": 5, "hide_parameters": True}
+_ENGINE: dict[str, Any] = {"pool_timeout": 2, "hide_parameters": True}
 _WRITERS_LOCK = 7_069_111  # any number, as long as all servers on one store have the same
 
 
@@ -136,30 +137,38 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
     except OSError as error:
         raise StoreUnavailable(f"the store {path} cannot be used: {error.strerror}") from error
 
-    def connect() -> sqlite3.Connection:
+    def connect() -> "_SqliteConnection":
+        identity = _identity(path)  # before it is opened: one that is replaced meanwhile is then opened again
         # rw: a file that has been taken away is an error, and not a new empty one.
-        file = f"file:{quote(str(path))}?mode=rw"
-        return sqlite3.connect(file, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            f"file:{quote(str(path))}?mode=rw",
+            uri=True,
+            timeout=_BUSY_TIMEOUT,
+            isolation_level=None,
+            check_same_thread=False,
+            factory=_SqliteConnection,
+        )
+        connection.identity = identity
+        return connection
 
     engine = sqlalchemy.create_engine(url, creator=connect, **_ENGINE)
 
     @event.listens_for(engine, "connect")
-    def configure(connection: Any, record: Any) -> None:
-        record.info["file"] = _identity(path)
+    def configure(connection: Any, _record: Any) -> None:
         # The rollback journal, since WAL can corrupt a file before SQLite 3.51.3 (sqlite.org/wal.html#walresetbug).
         # EXTRA syncs the folder as well: what was acknowledged survives a power cut.
         for pragma in ("synchronous = EXTRA", "foreign_keys = ON", "trusted_schema = OFF"):
             connection.execute(f"PRAGMA {pragma}")
 
     @event.listens_for(engine, "checkout")
-    def follow(_connection: Any, record: Any, _proxy: Any) -> None:
+    def follow(connection: Any, _record: Any, _proxy: Any) -> None:
         # Another file in the place of this one: whoever went on with this one would write what nobody reads.
-        if record.info["file"] != _identity(path):
+        if connection.identity != _identity(path):
             raise DisconnectionError
 
     @event.listens_for(engine, "commit")
     def commit(connection: Connection) -> None:
-        if connection.info["file"] != _identity(path):
+        if connection.connection.driver_connection.identity != _identity(path):  # type: ignore[union-attr]
             raise StoreUnavailable(f"the store {path} was replaced during a transaction")
 
     @event.listens_for(engine, "begin")
@@ -170,6 +179,10 @@ def _sqlite_engine(url: URL) -> sqlalchemy.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return engine
+
+
+class _SqliteConnection(sqlite3.Connection):
+    identity: tuple[int, int] | None
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

@@ -1,13 +1,16 @@
 """Logging: one line an event, nothing forged, quiet when it cannot write."""
 
 import contextlib
+import fcntl
 import io
 import logging
+import os
 import re
 import resource
 import stat
 import subprocess
 import sys
+from unittest import mock
 
 import yaml
 
@@ -95,6 +98,47 @@ class Logs(PorterTestCase):
                 self.emit(handler, f"line {number}")
         self.assertEqual(20, len(self.lines()))
         self.assertEqual(1, errors.getvalue().count("cannot rotate"), errors.getvalue())
+
+    def test_a_rotation_that_always_fails_costs_no_older_file(self) -> None:
+        handler = self.handler(maxBytes=200, backupCount=3)
+        for number in range(20):
+            self.emit(handler, f"line {number}")
+        older = {path.name: path.read_text() for path in (self.folder / "new").glob("a.log.*")}
+        self.assertEqual(3, len(older))
+        real = os.rename
+
+        def rename(source: str, target: str) -> None:
+            if source.endswith("a.log"):
+                raise OSError(16, "Device or resource busy")
+            real(source, target)
+
+        retried = mock.patch.object(logs, "_ROLLOVER_RETRY", 0.0)
+        with retried, mock.patch.object(os, "rename", rename), contextlib.redirect_stderr(io.StringIO()) as errors:
+            for number in range(20):
+                self.emit(handler, f"line {number}")
+        self.assertGreater(errors.getvalue().count("cannot rotate"), 3)
+        self.assertEqual(older, {path.name: path.read_text() for path in (self.folder / "new").glob("a.log.*")})
+
+    def test_who_holds_the_lock_of_the_rotation_holds_nobody_up(self) -> None:
+        handler = self.handler(maxBytes=200, backupCount=1)
+        self.emit(handler, "line")
+        folder = os.open(self.folder / "new", os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            for _ in range(19):
+                self.emit(handler, "line")
+        finally:
+            os.close(folder)
+        self.assertEqual(20, len(self.lines()))
+
+    def test_without_descriptors_nothing_is_lost_by_the_rotation(self) -> None:
+        handler = self.handler(maxBytes=200, backupCount=1)
+        self.emit(handler, "line")
+        no_more = mock.patch.object(os, "open", side_effect=OSError(24, "Too many open files"))
+        with no_more, contextlib.redirect_stderr(io.StringIO()):
+            for _ in range(19):
+                self.emit(handler, "line")
+        self.assertEqual(20, len(self.lines()))
 
     def test_processes_that_share_a_file_rotate_it_once_and_lose_nothing(self) -> None:
         path = self.folder / "shared.log"

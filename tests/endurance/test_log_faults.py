@@ -1,13 +1,17 @@
 """A log that cannot be written or rotated stops nothing, floods nobody, and says what was lost when it heals."""
 
 import re
+import signal
+import time
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from common.errors import DeadlineExceeded
+from common.sockets import Timeouts
 from tests.endurance.faults import SmallDisk, failing_calls, needs_mounts, needs_strace
-from tests.support import PorterTestCase, ServerProcess, wait_until
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
 
 MESSAGES = 300
 
@@ -60,6 +64,24 @@ class LogFaults(PorterTestCase):
         status, _, errors = server.stop()
         self.assertEqual((0, 1), (status, len(errors.splitlines())), errors)
         self.assertIn("cannot rotate", errors)
+
+    def test_a_log_that_blocks_does_not_hold_the_stop_up(self) -> None:
+        configuration = self.write_configuration(limits={"drain_timeout": 0.5})
+        logging = yaml.safe_load((self.folder / "logging.yaml").read_text())
+        logging["handlers"]["h"] = {"class": "logging.StreamHandler", "formatter": "f"}  # a pipe that nobody reads
+        (self.folder / "logging.yaml").write_text(yaml.safe_dump(logging))
+        server = ServerProcess(self, "echo", "--config", str(configuration))
+        self.addCleanup(server.close)
+        client = server.connect()
+        client.timeouts = Timeouts(idle=0.5)
+        with self.assertRaises(DeadlineExceeded):
+            while True:
+                client.send_message("x")
+                client.receive_message()
+        start = time.monotonic()
+        server.signal(signal.SIGTERM)
+        self.assertEqual(0, server.process.wait(PATIENCE))
+        self.assertLess(time.monotonic() - start, 0.5 + 2)
 
     def test_a_folder_that_is_taken_away_costs_nothing_but_lines(self) -> None:
         folder = self.folder / "logs"

@@ -137,6 +137,23 @@ class Plain(Behaviour, PorterTestCase):
             self.assertLess(time.monotonic() - start, 1)
             other.execute("ROLLBACK")
 
+    def test_a_reload_that_hangs_does_not_hold_the_stop_up(self) -> None:
+        server = self.start_process(limits={"drain_timeout": DRAIN})
+        blocking = {"blocking": {"class": "tests.endurance.blocking:BlockingHandler"}}
+        self.write_configuration(mode="blocking", handlers=blocking)
+        server.signal(signal.SIGHUP)
+        client = server.connect()
+        client.send_message("still served")
+        self.assertEqual("still served", client.receive_message())
+        start = time.monotonic()
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertLess(time.monotonic() - start, DRAIN + 2)
+
+    def test_a_drain_may_be_given_years(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 3650 * 86400})
+        server.connect()
+        self.assertEqual((0, "", ""), server.stop())
+
     def test_no_signal_is_missed(self) -> None:
         server = self.start_process("echo")
         for count in range(1, 51):

@@ -1,7 +1,11 @@
 """Private files: 0600 in 0700, whatever the umask."""
 
+import contextlib
 import os
+import sqlite3
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from unittest import mock
 
@@ -46,6 +50,15 @@ class PrivateFiles(PorterTestCase):
         path.chmod(0o644)
         make_private_file(path)
         self.assertEqual(("kept", 0o600), (path.read_text(), mode(path)))
+
+    def test_a_file_that_is_there_keeps_the_locks_that_this_process_holds_on_it(self) -> None:
+        path = self.folder / "porter.db"
+        with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
+            database.execute("BEGIN IMMEDIATE")
+            make_private_file(path)
+            code = f"import sqlite3; sqlite3.connect({str(path)!r}, timeout=0).execute('BEGIN IMMEDIATE')"
+            other = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+        self.assertIn("database is locked", other.stderr)
 
     def test_even_an_absurd_umask_does_not_matter(self) -> None:
         os.umask(0o777)

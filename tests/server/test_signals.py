@@ -15,6 +15,18 @@ class SignalTests(PorterTestCase):
                 os.kill(os.getpid(), number)
                 self.assertEqual(number, signals.wait(5))
 
+    def test_a_burst_of_hups_hides_no_term_which_comes_first(self) -> None:
+        with Signals() as signals:
+            for _ in range(1500):
+                os.kill(os.getpid(), signal.SIGHUP)
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.assertEqual([signal.SIGTERM, signal.SIGHUP, None], [signals.wait(0) for _ in range(3)])
+
+    def test_any_time_can_be_waited(self) -> None:
+        with Signals() as signals:
+            threading.Timer(0.02, signals.wake).start()
+            self.assertEqual(WOKEN, signals.wait(3650 * 86400.0))
+
     def test_nothing_comes_where_there_is_nothing(self) -> None:
         with Signals() as signals:
             self.assertIsNone(signals.wait(0))
