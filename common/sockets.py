@@ -148,7 +148,7 @@ class MessageMixin(_Socket):
         messages that came before it.
         """
         try:
-            data = self._retry(partial(self._read_now, _CHUNK), select.POLLIN, Deadline(0, _Nothing))
+            data = self._retry(partial(self._read_now, _LARGEST_CHUNK), select.POLLIN, Deadline(0, _Nothing))
         except _Nothing:
             return
         self._decoder.feed(data)

@@ -2,23 +2,19 @@
 
 import logging
 import os
-import signal
-import threading
-import time
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from common.errors import ConfigurationError, ExitStatus, PorterError
+from common.errors import ConfigurationError, PorterError
 from common.program import ArgumentParser, ask, has_terminal, port_number
 from server.configuration import Overrides, file_path, load, with_environment
+from server.lifecycle import obey, starting_terminal
 from server.service import Service
-from server.signals import WOKEN, Signals
+from server.signals import Signals
 
 LOG = logging.getLogger("porter.server")
-
-_GRACE = 1.2
-"""Seconds after the drain in which things are closed, or left."""
 
 _EPILOG = """\
 other commands:
@@ -50,12 +46,11 @@ def main() -> NoReturn:
         port = ask("Port", configuration.settings.port, port_number)
         overrides = replace(overrides, port=port)
         configuration = load(command.file, overrides)
-    terminal = _terminal()
+    terminal = starting_terminal()
     service = Service(configuration)  # until it stands, a signal ends the program as it ends any other
     with Signals() as signals:
         print(f"Listening on {service.description}", flush=True)
-        _reload_until_stopped(service, signals, command.file, overrides, terminal)
-        _stop(service, signals)
+        obey(signals, service, partial(_reload, service, command.file, overrides), terminal)
 
 
 def _command_line() -> CommandLine:
@@ -75,22 +70,6 @@ def _command_line() -> CommandLine:
     return CommandLine(file_path(options.config), overrides, asks)
 
 
-def _reload_until_stopped(
-    service: Service, signals: Signals, file: Path, overrides: Overrides, terminal: int | None
-) -> None:
-    wanted = threading.Event()
-
-    def reload_when_wanted() -> None:
-        while wanted.wait():
-            wanted.clear()
-            _reload(service, file, overrides)
-
-    # Not in this thread, which must hear TERM whatever a reload waits for.
-    threading.Thread(target=reload_when_wanted, name="reload", daemon=True).start()
-    while signals.wait() == signal.SIGHUP and not _is_gone(terminal):
-        wanted.set()
-
-
 def _reload(service: Service, file: Path, overrides: Overrides) -> None:
     """Read the configuration again; one that is wrong changes nothing and is explained in the log."""
     try:
@@ -106,51 +85,3 @@ def _reload(service: Service, file: Path, overrides: Overrides) -> None:
     else:
         if overrides.mode is not None:
             LOG.info("the mode stays %s: it was given at the start", overrides.mode)
-
-
-def _stop(service: Service, signals: Signals) -> NoReturn:
-    """Drain, for so long and no longer; a second TERM or INT ends that at once."""
-    latest = time.monotonic() + service.drain_timeout + _GRACE
-
-    def wind_up() -> None:
-        service.stop_listening()
-        service.drain()
-        service.close()
-        signals.wake()
-
-    def say_last_words() -> None:
-        if number != WOKEN:
-            service.abandon()
-        logging.shutdown()
-
-    # Each in a thread that is not waited for longer than so: whatever hangs, a database or the log, the end comes.
-    threading.Thread(target=wind_up, name="drain", daemon=True).start()
-    while (number := signals.wait(latest - time.monotonic())) == signal.SIGHUP:
-        pass
-    last = threading.Thread(target=say_last_words, daemon=True)
-    last.start()
-    last.join(_GRACE / 4)
-    # Nor for the interpreter to wind up: a signal that comes meanwhile would find nobody to hear it, and end the
-    # process with another status.
-    os._exit(ExitStatus.DONE)
-
-
-def _terminal() -> int | None:
-    """A descriptor of the terminal that the server was started on, None if it was started without one.
-
-    Whoever starts it with nohup, which has HUP ignored, means it to outlive the terminal.
-    """
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return None
-    for descriptor in (0, 1, 2):
-        if os.isatty(descriptor):
-            return descriptor
-    try:
-        return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return None
-
-
-def _is_gone(terminal: int | None) -> bool:
-    """Whether the terminal has been closed: the kernel then sends HUP, which is not meant as a reload."""
-    return terminal is not None and not os.isatty(terminal)

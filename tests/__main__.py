@@ -27,6 +27,7 @@ _ALONE = {
     "test_enumeration",
     "test_guessing",
     "test_hostile_server",
+    "test_lifecycle",
     "test_first_sight",
     "test_run_sh",
     "test_server",

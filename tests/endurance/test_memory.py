@@ -49,7 +49,7 @@ class Behaviour:
 
 class Plain(Behaviour, PorterTestCase):
     def test_messages_that_are_never_read_back(self) -> None:
-        self.check(encode("x" * 1000) * 10, encode("x" * 1000) * 10)
+        self.check(encode("x" * 4000) * 2, encode("x" * 4000) * 2)
 
 
 class Secure(Behaviour, PorterTestCase):
