@@ -74,6 +74,7 @@ start() { # module, arguments
 
 case ${1-} in
 test | lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
+fuzz) prepare "$root/requirements-fuzz.lock" "$venv/stamp-fuzz" ;;
 *) prepare "$lock" "$venv/stamp" ;;
 esac
 
@@ -99,6 +100,10 @@ test)
     *) set -- unittest "$@" ;;
     esac
     if [ -n "${PORTER_COVERAGE-}" ]; then start coverage run -m "$@"; else start "$@"; fi
+    ;;
+fuzz)
+    shift
+    start tests.fuzz "$@"
     ;;
 lint)
     cd "$root"

@@ -1,0 +1,135 @@
+"""What takes bytes from strangers, each as a function of bytes that may fail in no way but those it promises.
+
+The suite gives them what hypothesis makes up; `./run.sh fuzz TARGET [SECONDS]` what leads to code not reached yet.
+"""
+
+import atexit
+import contextlib
+import importlib
+import tempfile
+import unicodedata
+from collections.abc import Callable
+from functools import cache
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+from common.errors import ConfigurationError, ProtocolError, Refusal, UsageError
+from common.framing import HEADER, Decoder, decode, encode
+from common.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
+from common.visible import visible
+from server.configuration import Overrides, load
+from server.names import account_name, label, refuse_new
+from server.options import SessionOptions
+from server.passwords import _damage, _prepare
+from server.sessions import Sessions
+from server.store import Store
+
+_LIMIT = 1000
+_UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
+
+
+def framing(data: bytes) -> None:
+    """The same bodies and the same breach, however the bytes are cut; never more kept than was fed."""
+    cut = data[0] if data else 1
+    stream = data[1:]
+    assert _bodies([stream]) == _bodies([stream[at : at + cut + 1] for at in range(0, len(stream), cut + 1)])
+
+
+def _bodies(parts: list[bytes]) -> list[object]:
+    decoder = Decoder(_LIMIT)
+    found: list[object] = []
+    try:
+        for part in parts:
+            decoder.feed(part)
+            while (body := decoder.next_body()) is not None:
+                assert len(body) <= _LIMIT
+                with contextlib.suppress(ProtocolError):
+                    assert encode(decode(body)) == HEADER.pack(len(body)) + body
+                found.append(body)
+            assert decoder.lacking <= _LIMIT + HEADER.size
+    except ProtocolError as breach:
+        found.append(str(breach))
+    return found
+
+
+def kinds(data: bytes) -> None:
+    """A message is a kind and a text, or a breach whose words tell nothing of it."""
+    message = data.decode("utf-8", "replace")
+    for allowed in (FROM_CLIENT, FROM_SERVER):
+        try:
+            kind, text = parse(message, allowed)
+        except ProtocolError as breach:
+            assert str(breach).isascii()
+        else:
+            assert compose(kind, text) == (message if text else message.removesuffix(" "))
+    assert not {unicodedata.category(character) for character in visible(message)} & _UNSAFE
+
+
+def configuration(data: bytes) -> None:
+    """A configuration, or all that is wrong with it."""
+    path = _folder() / "fuzz.yaml"
+    path.write_bytes(data)
+    real = importlib.import_module
+
+    def import_ours(name: str) -> Any:
+        if not name.startswith("server."):
+            raise ImportError(name)
+        return real(name)
+
+    with mock.patch("importlib.import_module", import_ours), contextlib.suppress(ConfigurationError, UsageError):
+        load(path, Overrides())
+
+
+def tokens(data: bytes) -> None:
+    """No token but ours opens a session."""
+    store, good = _sessions()
+    text = data.decode("utf-8", "surrogateescape")
+    with store.reading() as transaction:
+        found = Sessions(store, SessionOptions()).find(transaction, text)
+    assert (found is not None) == (text == good)
+
+
+def names(data: bytes) -> None:
+    """A name, a label and a password are had or refused; a stored hash is sound or damaged."""
+    text = data.decode("utf-8", "replace")
+    with contextlib.suppress(Refusal):
+        name = account_name(text)
+        assert account_name(name.canonical).canonical == name.canonical
+        refuse_new(name)
+    for take in (label, _prepare):
+        with contextlib.suppress(Refusal):
+            take(text)
+    assert _damage(text) is None or _damage("$argon2id$" + text) is not None
+
+
+TARGETS: dict[str, Callable[[bytes], None]] = {
+    "framing": framing,
+    "kinds": kinds,
+    "configuration": configuration,
+    "tokens": tokens,
+    "names": names,
+}
+
+
+@cache
+def _folder() -> Path:
+    folder = tempfile.TemporaryDirectory()
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+@cache
+def _sessions() -> tuple[Store, str]:
+    """A store with one session in it, and its token."""
+    from sqlalchemy import insert
+
+    from server.tables import accounts
+
+    store = Store(f"sqlite:///{_folder()}/fuzz.db")
+    row = {"name": "a", "canonical": "a", "password_hash": "", "password_version": 1, "source": "", "created": 0.0}
+    with store.writing() as transaction:
+        transaction.execute(insert(accounts).values(row))
+        _, token = Sessions(store, SessionOptions()).open(transaction, 1)
+    atexit.register(store.close)
+    return store, token
