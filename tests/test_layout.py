@@ -19,6 +19,8 @@ RULE_BOOKS = (
     "registrations",
     "revocations",
     "sessions",
+    "postgresql",
+    "sqlite",
     "store",
     "tables",
     "watcher",
