@@ -10,7 +10,7 @@ from typing import NoReturn
 from common.errors import ConfigurationError, PorterError
 from common.program import ArgumentParser, ask, has_terminal, port_number
 from server.configuration import Overrides, file_path, load, with_environment
-from server.lifecycle import obey, starting_terminal
+from server.lifecycle import Lifecycle, starting_terminal
 from server.service import Service
 from server.signals import Signals
 
@@ -49,8 +49,9 @@ def main() -> NoReturn:
     terminal = starting_terminal()
     service = Service(configuration)  # until it stands, a signal ends the program as it ends any other
     with Signals() as signals:
+        life = Lifecycle(signals, service, partial(_reload, service, command.file, overrides))
         print(f"Listening on {service.description}", flush=True)
-        obey(signals, service, partial(_reload, service, command.file, overrides), terminal)
+        life.obey(terminal)
 
 
 def _command_line() -> CommandLine:

@@ -22,39 +22,44 @@ _LAST_WORDS = 0.3
 """Seconds for the last lines of the log."""
 
 
-def obey(signals: Signals, service: Service, reload: Callable[[], None], terminal: int | None) -> NoReturn:
-    """Do what the signals say, and end the process; a second TERM or INT ends the drain at once.
+class Lifecycle:
+    """The main thread only listens: whatever hangs, a reload, a database or the log, the end comes in time."""
 
-    The main thread only listens: whatever hangs, a reload, a database or the log, the end comes in time.
-    """
+    def __init__(self, signals: Signals, service: Service, reload: Callable[[], None]) -> None:
+        self._signals = signals
+        self._service = service
+        self._said = threading.Event()
+        self._in_time = False
+        self._start_reload = _standing_by(reload)
+        self._start_to_wind_up = _standing_by(self._wind_up)
+        self._start_last_words = _standing_by(self._say_last_words)
 
-    def wind_up() -> None:
-        service.stop_listening()
-        service.drain()
-        service.close()
-        signals.wake()
+    def obey(self, terminal: int | None) -> NoReturn:
+        """Do what the signals say, and end the process; a second TERM or INT ends the drain at once."""
+        while self._signals.wait() == signal.SIGHUP and not _is_gone(terminal):
+            self._start_reload()
+        latest = time.monotonic() + self._service.drain_timeout + _GRACE
+        self._start_to_wind_up()
+        while (number := self._signals.wait(latest - time.monotonic())) == signal.SIGHUP:
+            pass
+        self._in_time = number == WOKEN
+        self._start_last_words()
+        self._said.wait(_LAST_WORDS)
+        # The interpreter is not waited for either: a signal that comes while it winds up would find nobody to hear
+        # it, and end the process with another status.
+        os._exit(ExitStatus.DONE)
 
-    def say_last_words() -> None:
-        if number != WOKEN:
-            service.abandon()
+    def _wind_up(self) -> None:
+        self._service.stop_listening()
+        self._service.drain()
+        self._service.close()
+        self._signals.wake()
+
+    def _say_last_words(self) -> None:
+        if not self._in_time:
+            self._service.abandon()
         logging.shutdown()
-        said.set()
-
-    start_reload = _standing_by(reload)
-    start_to_wind_up = _standing_by(wind_up)
-    start_last_words = _standing_by(say_last_words)
-    said = threading.Event()
-    while signals.wait() == signal.SIGHUP and not _is_gone(terminal):
-        start_reload()
-    latest = time.monotonic() + service.drain_timeout + _GRACE
-    start_to_wind_up()
-    while (number := signals.wait(latest - time.monotonic())) == signal.SIGHUP:
-        pass
-    start_last_words()
-    said.wait(_LAST_WORDS)
-    # The interpreter is not waited for either: a signal that comes while it winds up would find nobody to hear it,
-    # and end the process with another status.
-    os._exit(ExitStatus.DONE)
+        self._said.set()
 
 
 def _standing_by(work: Callable[[], None]) -> Callable[[], None]:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from pathlib import Path
 
+from common.errors import ConnectionLost
 from common.framing import encode
 from common.sockets import MessageMixin
 from tests.endurance.faults import descriptors, memory, threads
@@ -22,6 +23,16 @@ class Exhaustion(PorterTestCase):
     def echoes(self, client: MessageMixin) -> None:
         client.send_message("are you there?")
         self.assertEqual("are you there?", client.receive_message())
+
+    def is_served(self, server: ServerProcess) -> bool:
+        client = server.connect()
+        try:
+            client.send_message("x")
+            return client.receive_message() == "x"
+        except ConnectionLost:
+            return False
+        finally:
+            client.close()
 
     def connect_raw(self, server: ServerProcess) -> socket.socket:
         client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
@@ -69,8 +80,8 @@ class Exhaustion(PorterTestCase):
         for client in crowd:
             client.close()
         start = time.monotonic()
-        self.echoes(server.connect())
-        self.assertLess(time.monotonic() - start, RECOVERED_WITHIN)
+        while not self.is_served(server):
+            self.assertLess(time.monotonic() - start, RECOVERED_WITHIN)
         self.assertNotIn("Traceback", server.log())
         self.assertEqual((0, "", ""), server.stop())
 

@@ -2,21 +2,20 @@
 
 import sys
 
-from tests.fuzz import targets
+import atheris
 
-_SECONDS = 60
+with atheris.instrument_imports(include=["common", "server"]):
+    from tests.fuzz.targets import TARGETS
+
+_SECONDS = "60"
 
 
 def main() -> int:
-    if len(sys.argv) < 2 or sys.argv[1] not in targets.TARGETS or not "".join(sys.argv[2:3] or ["1"]).isdigit():
-        print(f"usage: ./run.sh fuzz {'|'.join(targets.TARGETS)} [SECONDS]", file=sys.stderr)
+    name, seconds = [*sys.argv[1:], "", ""][:2]
+    if name not in TARGETS or not (seconds or _SECONDS).isdigit():
+        print(f"usage: ./run.sh fuzz {'|'.join(TARGETS)} [SECONDS]", file=sys.stderr)
         return 64
-    import atheris
-
-    target = targets.TARGETS[sys.argv[1]]
-    seconds = sys.argv[2] if len(sys.argv) > 2 else str(_SECONDS)
-    atheris.instrument_all()
-    atheris.Setup([sys.argv[0], f"-max_total_time={seconds}", "-max_len=4096"], target)
+    atheris.Setup([sys.argv[0], f"-max_total_time={seconds or _SECONDS}", "-max_len=4096"], TARGETS[name])
     atheris.Fuzz()  # ends the process
     return 0
 

@@ -1,0 +1,50 @@
+"""The store is copied and put back while the server runs, as docs/operations.md says."""
+
+import contextlib
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+
+from common import PROJECT_ROOT
+from common.kinds import Kind
+from tests.support import PATIENCE, PorterTestCase
+
+
+class Backup(PorterTestCase):
+    def copy(self, source: str, target: str) -> None:
+        """By the command of the document, with other files."""
+        text = (PROJECT_ROOT / "docs" / "operations.md").read_text()
+        (line,) = [line for line in text.splitlines() if ".backup(" in line and "'data/porter.db').backup" in line]
+        code = line.partition('-c "')[2].rstrip('"')
+        self.assertTrue(code)
+        code = code.replace("data/porter.db", "SOURCE").replace("backup.db", "TARGET")
+        code = code.replace("SOURCE", source).replace("TARGET", target)
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=self.folder, timeout=PATIENCE)
+
+    def test_what_was_backed_up_is_there_again_and_what_came_later_is_not(self) -> None:
+        server = self.start_process("auth")
+        token = server.talk().register("Alice")
+        self.copy("data/porter.db", "copy.db")
+        later = server.talk()
+        later_token = later.register("Bob")
+        ended = server.talk()
+        ended.register("Carol")
+        ended.say("/logout")
+        ended.expect(Kind.SET_TOKEN, "")
+        self.copy("copy.db", "data/porter.db")
+        later.expect(Kind.ERROR, "your session was ended")  # since something was ended after the backup
+        client = server.talk()
+        client.give_token(token)
+        client.expect(Kind.TEXT)
+        client = server.talk()
+        client.give_token(later_token)
+        client.answer(Kind.ASK, "Bob")
+        self.assertIn("New name", client.expect(Kind.SECRET))
+        self.assertEqual((0, "", ""), server.stop())
+        self.check(self.folder / "data" / "porter.db")
+
+    def check(self, path: Path) -> None:
+        with contextlib.closing(sqlite3.connect(path)) as database:
+            self.assertEqual([("ok",)], database.execute("PRAGMA integrity_check").fetchall())
+            self.assertEqual([("Alice",)], database.execute("SELECT name FROM accounts").fetchall())
