@@ -111,7 +111,7 @@ class Killed(PorterTestCase):
     def test_at_random_moments_under_load(self) -> None:
         chance = random.Random(4)
         lives: list[Life] = []
-        for number in range(100 if LONG else 5):
+        for number in range(100 if LONG else 3):
             server = self.start_process("auth", limits={"max_connections_per_address": 1000})
             fresh = [Life(f"r{number}c{client}") for client in range(6)]
             threads = [threading.Thread(target=self.live, args=[server, life, chance.random()]) for life in fresh]
@@ -147,7 +147,7 @@ class Killed(PorterTestCase):
         survived = False
         number = 0
         while not survived:
-            number += 1 if LONG else 6
+            number += 1 if LONG else 8
             server = self.start_process("auth")
             life = Life(f"user{number}")
             with killed_at_call(server, WRITES, number):
