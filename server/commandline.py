@@ -21,7 +21,7 @@ other commands:
   ./run.sh client      the client
   ./run.sh users       administer accounts and known addresses
   ./run.sh check       check the configuration
-  ./run.sh test        run the tests
+  ./run.sh test        run the tests (--long: those of endurance, for half an hour at most)
   ./run.sh lint        formatter, linter, type checker
 Each has its own --help.
 
