@@ -70,6 +70,12 @@ class PorterTestCase(unittest.TestCase):
         opened = {number: what for number, what in _descriptors().items() if number not in descriptors}
         self.assertEqual({}, opened, "descriptors are left open")
 
+    def run_programs_without_coverage(self) -> None:
+        """For tests of memory, which it takes too, and of Ctrl-C, which hangs it when it comes amid its own code."""
+        self.enterContext(mock.patch.dict(os.environ))
+        for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
+            del os.environ[name]
+
     def write(self, name: str, text: str) -> Path:
         path = self.folder / name
         path.parent.mkdir(parents=True, exist_ok=True)

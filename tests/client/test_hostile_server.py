@@ -29,7 +29,7 @@ class FloodingServer:
         self._listener.settimeout(PATIENCE)
         self.port = self._listener.getsockname()[1]
         self._data = data
-        self._thread = threading.Thread(target=self._flood)
+        self._thread = threading.Thread(target=self._flood, daemon=True)
         self._thread.start()
         case.addCleanup(self._thread.join, PATIENCE)
         self.has_sent_enough = threading.Event()
@@ -62,6 +62,10 @@ FLOODS = {
 
 
 class OnTerminal(PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.run_programs_without_coverage()
+
     def screen(self, server: FloodingServer) -> Screen:
         return Screen(self, "--port", str(server.port), "--no-input", "--no-tls")
 
@@ -101,6 +105,10 @@ class OnTerminal(PorterTestCase):
 class InPipe(PorterTestCase):
     client = Behaviour.client
 
+    def setUp(self) -> None:
+        super().setUp()
+        self.run_programs_without_coverage()
+
     def test_no_flood_keeps_ctrl_c_from_it(self) -> None:
         for name in ("small messages", "escape sequences", "questions"):
             with self.subTest(name):
@@ -113,6 +121,7 @@ class InPipe(PorterTestCase):
                         stdout=output,
                         stderr=subprocess.PIPE,
                     )
+                    self.addCleanup(client.kill)
                     self.assertTrue(server.has_sent_enough.wait(PATIENCE))
                     client.send_signal(signal.SIGINT)
                     _, errors = client.communicate(timeout=PATIENCE)

@@ -16,6 +16,10 @@ RECOVERED_WITHIN = 2.0
 
 
 class Exhaustion(PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.run_programs_without_coverage()
+
     def cpu_seconds(self, server: ServerProcess) -> float:
         user, system = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / 100
