@@ -1,7 +1,7 @@
 """`./run.sh test` without arguments: all test modules, in groups, several groups at a time, each a process.
 
 `./run.sh test --long` runs those of endurance, for longer: half an hour at most, for before a release.
-Most of a test's time is spent waiting for processes and deadlines, so four at once finish in a third of the time.
+Most of a test's time is spent waiting for processes and deadlines, so six at once finish in a fifth of the time.
 """
 
 import os
@@ -14,7 +14,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
-AT_ONCE = 4
+AT_ONCE = 6
 LONGEST = 1800
 """Seconds that a group may take; one that hangs is a failure."""
 _HERE = Path(__file__).resolve().parent
