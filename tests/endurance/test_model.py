@@ -175,7 +175,7 @@ class Model(PorterTestCase):
         run_state_machine_as_test(
             Life,
             settings=settings(
-                max_examples=100 if LONG else 2,
+                max_examples=40 if LONG else 2,
                 stateful_step_count=40 if LONG else 15,
                 deadline=None,
                 database=None,
