@@ -90,7 +90,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 self.close()
             else:
                 # First, since it may fail: the older files must not be moved on at each try until none is left.
-                if not os.path.exists(self._aside):
+                if self.backupCount and not os.path.exists(self._aside):
                     os.rename(self.baseFilename, self._aside)
                 super().doRollover()
         except BlockingIOError:  # another process is at it

@@ -72,6 +72,13 @@ class Logs(PorterTestCase):
         names = sorted(path.name for path in (self.folder / "new").iterdir())
         self.assertEqual(["a.log", "a.log.1", "a.log.2"], names)
 
+    def test_where_no_older_file_is_kept_nothing_is_moved_away(self) -> None:
+        handler = self.handler(maxBytes=200, backupCount=0)
+        for _ in range(20):
+            self.emit(handler, "x" * 50)
+        self.assertEqual(20, len(self.lines()))
+        self.assertEqual(["a.log"], [path.name for path in (self.folder / "new").iterdir()])
+
     def test_what_cannot_be_written_is_told_once_and_counted_when_it_can(self) -> None:
         handler = self.handler()
         self.emit(handler, "first")
