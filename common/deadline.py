@@ -8,6 +8,15 @@ import time
 
 from common.errors import PorterError
 
+_LONGEST_POLL = 2**31 - 1
+
+
+def poll_milliseconds(seconds: float | None) -> int | None:
+    """What poll() takes for so many seconds: rounded up, and no more than it can; who waits longer looks again."""
+    if seconds is None or seconds == math.inf:
+        return None
+    return min(max(0, math.ceil(seconds * 1000)), _LONGEST_POLL)
+
 
 class Deadline:
     """`seconds` from now, or from `since` (None: never); once it is over, `remaining` raises `error`.

@@ -8,7 +8,6 @@ The exception is `interrupt`, which works below TLS.
 """
 
 import contextlib
-import math
 import select
 import socket
 import ssl
@@ -18,7 +17,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol, Self, TypeVar
 
-from common.deadline import Deadline
+from common.deadline import Deadline, poll_milliseconds
 from common.errors import (
     ConnectionLost,
     DeadlineExceeded,
@@ -34,7 +33,6 @@ DEFAULT_MAX_MESSAGE = 65536
 _CHUNK = 16384
 _LARGEST_CHUNK = 65536
 _GATHER_LIMIT = 16384
-_LONGEST_POLL = 2**31 - 1  # milliseconds; who waits longer looks again
 _LINGER_LIMIT = 1_048_576
 _STALLED = "a message was not complete after {:g} seconds"
 _NOT_TAKEN = "the peer did not take what was sent within {:g} seconds"
@@ -272,8 +270,7 @@ class MessageMixin(_Socket):
         poller.register(self, event)
         if stop is not None:
             poller.register(stop, select.POLLIN)
-        remaining = deadline.remaining()
-        ready = poller.poll(None if remaining is None else min(math.ceil(remaining * 1000), _LONGEST_POLL))
+        ready = poller.poll(poll_milliseconds(deadline.remaining()))
         if event == select.POLLIN:
             self._heed_interruption()
         if ready and stop is not None and all(descriptor == stop.fileno() for descriptor, _ in ready):

@@ -14,10 +14,11 @@ import time
 from types import FrameType, TracebackType
 from typing import Self
 
+from common.deadline import poll_milliseconds
+
 WOKEN = 0
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
 _FIRST_TO_LAST = (WOKEN, *HANDLED)
-_LONGEST_POLL = 2**31 - 1  # milliseconds; who waits longer looks again
 
 
 class Signals:
@@ -48,8 +49,7 @@ class Signals:
         poller.register(self._reader, select.POLLIN)
         while not self._came:
             left = latest - time.monotonic()
-            milliseconds = None if left == math.inf else min(max(0, math.ceil(left * 1000)), _LONGEST_POLL)
-            if poller.poll(milliseconds):
+            if poller.poll(poll_milliseconds(left)):
                 self._reader.recv(4096)
             elif left <= 0:
                 return None

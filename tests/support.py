@@ -332,6 +332,12 @@ class ServerProcess:
         self._case.addCleanup(client.close)
         return client
 
+    def connect_raw(self, source: str = "127.0.0.1") -> socket.socket:
+        """A connection without TLS, whatever the server speaks."""
+        client = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(source, 0))
+        self._case.addCleanup(client.close)
+        return client
+
     def talk(self, source: str = "127.0.0.1") -> Talker:
         return Talker(self._case, self.connect(source))
 

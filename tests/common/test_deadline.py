@@ -1,9 +1,10 @@
 """Deadlines: what is left, whose error, which comes first."""
 
+import math
 import time
 import unittest
 
-from common.deadline import Deadline
+from common.deadline import Deadline, poll_milliseconds
 from common.errors import DeadlineExceeded, Stopping
 
 
@@ -25,6 +26,10 @@ class Deadlines(unittest.TestCase):
     def test_it_can_have_started_before(self) -> None:
         with self.assertRaises(Stopping):
             Deadline(5, Stopping, since=time.monotonic() - 6).remaining()
+
+    def test_poll_never_wakes_early_and_is_asked_no_more_than_it_can(self) -> None:
+        for seconds, wanted in ((None, None), (math.inf, None), (-1.0, 0), (0.0001, 1), (1e9, 2**31 - 1)):
+            self.assertEqual(wanted, poll_milliseconds(seconds))
 
     def test_the_earlier_of_two_counts(self) -> None:
         early, late = Deadline(1, Stopping), Deadline(2, Stopping)

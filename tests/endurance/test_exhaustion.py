@@ -1,7 +1,6 @@
 """Descriptors and threads run out: who is in does not suffer, nothing spins, and all is well when there are more."""
 
 import resource
-import socket
 import subprocess
 import time
 from pathlib import Path
@@ -10,7 +9,7 @@ from common.errors import ConnectionLost
 from common.framing import encode
 from common.sockets import MessageMixin
 from tests.endurance.faults import descriptors, memory, threads
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
+from tests.support import PorterTestCase, ServerProcess, wait_until
 
 RECOVERED_WITHIN = 2.0
 
@@ -38,18 +37,13 @@ class Exhaustion(PorterTestCase):
         finally:
             client.close()
 
-    def connect_raw(self, server: ServerProcess) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-        self.addCleanup(client.close)
-        return client
-
     def test_without_descriptors_it_neither_spins_nor_dies_and_recovers(self) -> None:
         server = self.start_process("echo", limits={"max_connections_per_address": 1000})
         established = server.connect()
         self.echoes(established)
         pid = server.process.pid
         resource.prlimit(pid, resource.RLIMIT_NOFILE, (descriptors(pid) + 20, 4096))
-        crowd = [self.connect_raw(server) for _ in range(100)]
+        crowd = [server.connect_raw() for _ in range(100)]
         server.wait_for_log("cannot accept connections: Too many open files")
         for _ in range(100):
             self.echoes(established)
@@ -72,7 +66,7 @@ class Exhaustion(PorterTestCase):
         pid = server.process.pid
         # A thread takes 8 MiB of address space for its stack: with a few left, Python cannot start many more.
         resource.prlimit(pid, resource.RLIMIT_AS, (memory(pid, "VmSize") * 1024 + 90 * 2**20, -1))
-        crowd = [self.connect_raw(server) for _ in range(30)]
+        crowd = [server.connect_raw() for _ in range(30)]
         served = refused = 0
         for client in crowd:
             client.sendall(encode("hello"))

@@ -8,10 +8,12 @@ from dataclasses import dataclass, field
 
 from common.errors import ConnectionEnded
 from common.kinds import Kind
+from tests.attacks.attacker import guess
 from tests.endurance import LONG
 from tests.endurance.faults import killed_at_call, needs_strace
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, Talker
 
+HOME = "127.0.0.1"
 WRITES = ("pwrite64", "fdatasync", "fsync", "unlink", "ftruncate")
 
 
@@ -76,15 +78,6 @@ class Killed(PorterTestCase):
                 OR (id NOT IN (SELECT account_id FROM logins))"""
             self.assertEqual([], database.execute(halves).fetchall())
 
-    def lets_in(self, server: ServerProcess, name: str, password: str) -> bool:
-        client = server.talk()
-        client.give_token()
-        client.answer(Kind.ASK, name)
-        client.answer(Kind.SECRET, password)
-        kind, _ = client.next()
-        client.connection.close()
-        return kind is Kind.SET_TOKEN
-
     def is_good(self, server: ServerProcess, token: str) -> bool:
         client = server.talk()
         client.give_token(token)
@@ -96,7 +89,7 @@ class Killed(PorterTestCase):
         for token in life.ended:
             self.assertFalse(self.is_good(server, token), life)
         works = [
-            password for password in {life.password, life.new_password} if self.lets_in(server, life.name, password)
+            password for password in {life.password, life.new_password} if guess(server, HOME, life.name, password)
         ]
         if life.asked == "register":
             self.assertIn(works, ([], [life.new_password]))

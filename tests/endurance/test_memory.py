@@ -21,8 +21,12 @@ class Behaviour:
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
 
+    def sources(self: Any) -> list[str]:
+        """An address for each, so that no limit by address is reached."""
+        return [f"127.0.0.{number % 20 + 2}" for number in range(CLIENTS)]
+
     def crowd(self: Any, server: ServerProcess) -> list[socket.socket]:
-        return [server.connect(f"127.0.0.{number % 20 + 2}") for number in range(CLIENTS)]
+        return [server.connect(source) for source in self.sources()]
 
     def check(self: Any, *parts: bytes, **limits: float) -> None:
         """A thousand send these bytes each and then nothing."""
@@ -59,16 +63,10 @@ class Secure(Behaviour, PorterTestCase):
     tls = True
 
     def test_silence_in_the_handshake(self) -> None:
-        def connect(number: int) -> socket.socket:
-            source = (f"127.0.0.{number % 20 + 2}", 0)
-            client = socket.create_connection(("127.0.0.1", server.port), PATIENCE, source_address=source)
-            self.addCleanup(client.close)
-            return client
-
         server = self.start_process("echo")
         server.connect()
         before = memory(server.process.pid)
-        crowd = [connect(number) for number in range(CLIENTS)]
+        crowd = [server.connect_raw(source) for source in self.sources()]
         wait_until(lambda: threads(server.process.pid) >= CLIENTS, "a thread for each")
         self.assertLess(memory(server.process.pid) - before, MOST // 2)
         for client in crowd:

@@ -6,22 +6,31 @@ import socket
 import sqlite3
 import threading
 import time
+from collections.abc import Iterator
 from typing import Any
 
 from common.errors import ConnectionLost
 from common.framing import encode
 from common.kinds import Kind
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, at_once, wait_until
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, Talker, at_once, wait_until
 
 DRAIN = 1.0
 FAREWELL = "ERROR the server is stopping"
 
 
 class Behaviour:
-    def raw(self: Any, server: ServerProcess) -> socket.socket:
-        client = socket.create_connection(("127.0.0.1", server.port), PATIENCE)
-        self.addCleanup(client.close)
-        return client
+    @contextlib.contextmanager
+    def store_locked_by_another(self: Any, how: str = "IMMEDIATE") -> Iterator[None]:
+        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
+            other.execute(f"BEGIN {how}")
+            yield
+            other.execute("ROLLBACK")
+
+    def stop_in_a_transaction(self: Any, server: ServerProcess, client: Talker) -> None:
+        """Have the client log out, which waits for the store, and the server stop."""
+        client.say("/logout")
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("stopping, ")
 
     def test_whatever_its_clients_do_it_ends_in_time(self: Any) -> None:
         slow_hashes = {"passwords": {"argon2": {"memory_kib": 65536, "time_cost": 8}}}
@@ -33,8 +42,8 @@ class Behaviour:
         at_the_question = server.talk()
         at_the_question.give_token()
         at_the_question.expect(Kind.ASK)
-        self.raw(server)  # silent: over TLS, in the handshake
-        self.raw(server).sendall(b"\x16\x03\x01")
+        server.connect_raw()  # silent: over TLS, in the handshake
+        server.connect_raw().sendall(b"\x16\x03\x01")
         in_a_message = server.talk()
         in_a_message.register("Bob")
         in_a_message.connection._send_all(encode("TEXT half of it")[:9])
@@ -50,13 +59,10 @@ class Behaviour:
             client.give_token()
             client.answer(Kind.ASK, "Alice")
             client.answer(Kind.SECRET, "wrong horse")
-        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            in_a_transaction.say("/logout")
+        with self.store_locked_by_another():
             start = time.monotonic()
-            server.signal(signal.SIGTERM)
-            server.wait_for_log("stopping, ")
-            self.assertRaises(ConnectionRefusedError, self.raw, server)  # the listener is closed first
+            self.stop_in_a_transaction(server, in_a_transaction)
+            self.assertRaises(ConnectionRefusedError, server.connect_raw)  # the listener is closed first
             self.assertLess(time.monotonic() - start, 0.5)
             idle.expect(Kind.ERROR, "the server is stopping")
             idle.expect_end()
@@ -64,7 +70,6 @@ class Behaviour:
             self.assertLess(time.monotonic() - start, DRAIN)
             status = server.wait()
             took = time.monotonic() - start
-            other.execute("ROLLBACK")
         flooding.join(PATIENCE)
         self.assertEqual((0, "", ""), status)
         self.assertLess(took, DRAIN + 2)
@@ -83,12 +88,8 @@ class Behaviour:
         server = self.start_process("auth", limits={"drain_timeout": PATIENCE})
         client = server.talk()
         client.register("Alice")
-        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
-            other.execute("BEGIN IMMEDIATE")
-            client.say("/logout")
-            server.signal(signal.SIGTERM)
-            server.wait_for_log("stopping, ")
-            other.execute("ROLLBACK")
+        with self.store_locked_by_another():
+            self.stop_in_a_transaction(server, client)
         client.expect(Kind.SET_TOKEN, "")
         client.expect(Kind.TEXT, "Goodbye!")
         client.expect_end()  # over TLS: a close_notify
@@ -126,16 +127,12 @@ class Plain(Behaviour, PorterTestCase):
         server = self.start_process("auth", limits={"drain_timeout": 3600})
         client = server.talk()
         client.register("Alice")
-        with contextlib.closing(sqlite3.connect(self.folder / "data/porter.db", isolation_level=None)) as other:
-            other.execute("BEGIN EXCLUSIVE")
-            client.say("/logout")
-            server.signal(signal.SIGTERM)
-            server.wait_for_log("stopping, ")
+        with self.store_locked_by_another("EXCLUSIVE"):
+            self.stop_in_a_transaction(server, client)
             start = time.monotonic()
             server.signal(signal.SIGTERM)
             self.assertEqual((0, "", ""), server.wait())
             self.assertLess(time.monotonic() - start, 1)
-            other.execute("ROLLBACK")
 
     def test_a_reload_that_hangs_does_not_hold_the_stop_up(self) -> None:
         server = self.start_process(limits={"drain_timeout": DRAIN})

@@ -1,4 +1,4 @@
-"""The server as a process: its command line, its signals, its statuses."""
+"""The server as a process: its command line, its statuses, a reload that fails, and what it asks on a terminal."""
 
 import os
 import signal
