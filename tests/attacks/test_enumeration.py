@@ -96,13 +96,18 @@ class Enumeration(AttackCase):
             self.assertAlmostEqual(middle, median, delta=0.2 * middle, msg=cause)
 
     def test_the_first_try_after_a_start_tells_nothing_either(self) -> None:
-        quickest: dict[str, float] = {}  # of three, since a busy machine only ever makes it slower
-        for cause in ("known", "unknown") * 3:
-            server = self.server()
-            _, took = self.refused(server, "127.66.0.1", CAUSES[cause], "wrong horse")
-            quickest[cause] = min(took, quickest.get(cause, took))
-            server.stop()
-        self.assertAlmostEqual(quickest["known"], quickest["unknown"], delta=0.3 * quickest["known"])
+        # A busy machine only ever makes a try slower, so the quickest of a cause tends to its true time:
+        # at least three of each, up to ten until they agree. A real difference stays in every quickest.
+        quickest = {"known": float("inf"), "unknown": float("inf")}
+        for tries in range(1, 11):
+            for cause in quickest:
+                server = self.server()
+                _, took = self.refused(server, "127.66.0.1", CAUSES[cause], "wrong horse")
+                quickest[cause] = min(took, quickest[cause])
+                server.stop()
+            if tries >= 3 and max(quickest.values()) <= 1.3 * min(quickest.values()):
+                return
+        self.fail(f"the time of the first try tells the known from the unknown: {quickest}")
 
     def test_a_damaged_hash_is_one_error_in_the_log(self) -> None:
         server = self.server()
