@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from client.tokens import WITHOUT_TLS
 from client.trust import Peer, Policy, Server, Trust
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
-from common.journal import Journal
-from common.sockets import MessageMixin, MessageSocket, Timeouts
+from common.journal import Digest, Journal
+from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from common.tls import SecureMessageSocket, client_context, fingerprint
+from common.waiting import Timeouts
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0
@@ -41,7 +43,8 @@ def connect(server: Server, max_message: int, trust: Trust | None, policy: Polic
         peer = Peer(server, certificate, is_private=True)
     connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
     connection.max_message = max_message
-    connection.journal = Journal(log)
+    connection.journal = Journal(_note, str(server), Digest())
+    connection.is_followed = True
     return connection, peer
 
 
@@ -76,6 +79,10 @@ def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) 
         secure.finish(linger=0)
         raise
     return secure, presented
+
+
+def _note(text: str, peer: str) -> None:
+    LOG.info("%s", text, extra={"peer": peer})
 
 
 def _is_loopback(connection: socket.socket) -> bool:

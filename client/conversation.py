@@ -11,7 +11,7 @@ from client.tokens import Tokens
 from client.trust import Peer
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError
 from common.kinds import FROM_SERVER, Kind, compose, parse
-from common.sockets import MessageMixin
+from common.messages import MessageMixin
 from common.visible import visible
 
 _LONGEST_PROMPT = 200  # prompt_toolkit takes seconds over longer ones, and who asks must stay on the screen

@@ -1,7 +1,7 @@
 """The framing of the wire: a header of 4 bytes, big-endian, holding the length of the body, then the body.
 
 The same as Erlang's {packet, 4}, Twisted's Int32StringReceiver and Netty's LengthFieldPrepender(4).
-Bytes in, bodies out: nothing here knows of sockets, time or kinds.
+Bytes in, texts out, and nothing kept: whoever reads holds what is not whole yet. No sockets, time or kinds here.
 """
 
 import struct
@@ -9,7 +9,9 @@ import struct
 from common.errors import MessageTooLong, NotText, UnexpectedTLS
 
 HEADER = struct.Struct("!I")
-LARGEST_BODY = 2**32 - 1
+_SIZE = HEADER.size
+_pack = HEADER.pack
+_unpack_from = HEADER.unpack_from
 
 # A TLS record starts with its type, handshake (22) or alert (21), and the major version 3 (RFC 8446, 5.1).
 # Read as a header, that announces more than 350 million bytes: no limit in use is that high.
@@ -23,72 +25,62 @@ def encode(text: str) -> bytes:
     """
     try:
         body = text.encode()
+        return _pack(len(body)) + body
     except UnicodeEncodeError as error:
         raise NotText(f"a message must be UTF-8 text: {error.reason}") from None
-    if len(body) > LARGEST_BODY:
-        raise MessageTooLong(f"a message of {len(body)} bytes does not fit its header")
-    return HEADER.pack(len(body)) + body
+    except struct.error:
+        raise MessageTooLong(f"a message of {len(body)} bytes does not fit its header") from None
 
 
-def decode(body: bytes) -> str:
-    """The text of a received body; raises NotText if it is not UTF-8."""
+def sole_text(data: bytes, limit: int) -> str | None:
+    """The text of the frame that `data` is; None if it is anything else, and for `split` to look at."""
+    if len(data) < _SIZE or _unpack_from(data)[0] + _SIZE != len(data) or len(data) > limit + _SIZE:
+        return None
     try:
-        return body.decode()
-    except UnicodeDecodeError as error:
-        raise NotText(f"a message must be UTF-8 text: {error.reason} at byte {error.start}") from None
+        return data[_SIZE:].decode()
+    except UnicodeDecodeError:
+        return None
 
 
-class Decoder:
-    """Takes bytes as they come and gives back whole bodies.
+def split(data: bytes, limit: int) -> tuple[list[str], int]:
+    """The texts of the whole frames that `data` starts with, and where the rest begins: part of one, or a breach."""
+    texts = []
+    start = 0
+    while (body := start + _SIZE) <= len(data):
+        (length,) = _unpack_from(data, start)
+        end = body + length
+        if end > len(data) or length > limit:
+            break
+        try:
+            texts.append(data[body:end].decode())
+        except UnicodeDecodeError:
+            break
+        start = end
+    return texts, start
 
-    It holds what was fed to it and no more: an announced length reserves nothing. `max_message`, in bytes of
-    body, may be changed between two messages.
+
+def lacking(rest: bytes | bytearray) -> int:
+    """How many bytes the frame that starts with `rest`, or its header, still lacks; 0 if it is all there."""
+    if len(rest) < _SIZE:
+        return _SIZE - len(rest)
+    return max(0, _SIZE + int(_unpack_from(rest)[0]) - len(rest))
+
+
+def refuse_breach(rest: bytes | bytearray, limit: int) -> None:
+    """Raise what is wrong with the frame that starts with `rest`, if it is wrong.
+
+    MessageTooLong as soon as the header has come, before any of the body is waited for; UnexpectedTLS if that
+    header is the start of a TLS record; NotText when the frame is whole.
     """
-
-    def __init__(self, max_message: int) -> None:
-        self.max_message = max_message
-        self._buffer = bytearray()
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-
-    @property
-    def mid_message(self) -> bool:
-        """Whether bytes of a message are here that `next_body` has not given back."""
-        return bool(self._buffer)
-
-    @property
-    def lacking(self) -> int:
-        """How many bytes the message that has begun, or the next one's header, still lacks; 0 for a whole one."""
-        wanted = HEADER.size
-        if len(self._buffer) >= HEADER.size:
-            wanted += HEADER.unpack_from(self._buffer)[0]
-        return max(wanted - len(self._buffer), 0)
-
-    def has_body(self) -> bool:
-        """Whether `next_body` would give back a body, or raise, without more bytes."""
-        buffered = len(self._buffer)
-        if buffered < HEADER.size:
-            return False
-        (length,) = HEADER.unpack_from(self._buffer)
-        return bool(length > self.max_message or buffered >= HEADER.size + length)
-
-    def next_body(self) -> bytes | None:
-        """The next whole body, or None if it has not all come.
-
-        Raises MessageTooLong as soon as the header has come, before any of the body is waited for, and
-        UnexpectedTLS if that header is the start of a TLS record.
-        """
-        if len(self._buffer) < HEADER.size:
-            return None
-        (length,) = HEADER.unpack_from(self._buffer)
-        if length > self.max_message:
-            if self._buffer.startswith(_TLS_RECORDS):
-                raise UnexpectedTLS("this is TLS, but the connection is plain, without TLS")
-            raise MessageTooLong(f"a message of {length} bytes is over the limit of {self.max_message}")
-        end = HEADER.size + length
-        if len(self._buffer) < end:
-            return None
-        body = bytes(memoryview(self._buffer)[HEADER.size : end])
-        del self._buffer[:end]
-        return body
+    if len(rest) < _SIZE:
+        return
+    (length,) = _unpack_from(rest)
+    if length > limit:
+        if rest.startswith(_TLS_RECORDS):
+            raise UnexpectedTLS("this is TLS, but the connection is plain, without TLS")
+        raise MessageTooLong(f"a message of {length} bytes is over the limit of {limit}")
+    if not lacking(rest):
+        try:
+            rest[_SIZE : _SIZE + length].decode()
+        except UnicodeDecodeError as error:
+            raise NotText(f"a message must be UTF-8 text: {error.reason} at byte {error.start}") from None

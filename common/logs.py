@@ -1,30 +1,20 @@
 """Logging for both programs: one line an event, set up by a YAML file through logging.config.dictConfig.
 
-Text from elsewhere cannot forge a line: everything unsafe is made visible. Which events there are is not known here.
+Text from elsewhere cannot forge a line: everything unsafe is made visible. Which events there are is not known here,
+nor how a file is written.
 """
 
-import contextlib
-import fcntl
-import io
 import logging
 import logging.config
-import logging.handlers
-import os
-import sys
-import time
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-from common import PROJECT_ROOT, yamlfile
+from common import yamlfile
 from common.errors import ConfigurationError
 from common.visible import visible
 
 NO_PEER = "-"
-_ROLLOVER_RETRY = 60.0
-_ROLLOVER_BUSY = 1.0
-_QUIET = 60.0
-_LONGEST_LINE = 65536
 
 
 def configure(path: Path) -> dict[str, Any]:
@@ -49,109 +39,40 @@ def apply(configuration: dict[str, Any]) -> None:
     logging.config.dictConfig(configuration)
 
 
+class Event(NamedTuple):
+    """What happens with each connection, and often: less than a LogRecord, which takes five microseconds to make."""
+
+    created: float
+    peer: str
+    text: str
+
+    def record(self, name: str) -> logging.LogRecord:
+        """The same for a handler or a formatter that wants a LogRecord."""
+        own = {"name": name, "levelno": logging.INFO, "levelname": "INFO", "msg": self.text, "peer": self.peer}
+        moment = {"created": self.created, "msecs": self.created % 1 * 1000}
+        return logging.makeLogRecord(own | moment)
+
+
 class Formatter(logging.Formatter):
     """Time with offset, level, peer, text: one line; a traceback follows as more such lines."""
 
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self._second = (0, "", "")  # the last one that was shown, with what stands before and after its milliseconds
+
     def format(self, record: logging.LogRecord) -> str:
-        moment = datetime.fromtimestamp(record.created).astimezone().isoformat(timespec="milliseconds")
         peer = getattr(record, "peer", NO_PEER)
-        start = f"{moment} {record.levelname} {visible(peer)} "
         lines = [record.getMessage()]
         if record.exc_info:
             lines += self.formatException(record.exc_info).splitlines()
-        return "\n".join(start + visible(line) for line in lines)
+        return "\n".join(self.line(record.created, record.levelname, peer, line) for line in lines)
 
-
-class RotatingFileHandler(logging.handlers.RotatingFileHandler):
-    """The library's, with paths from the project's root, and quiet when it cannot write.
-
-    A full disk must not flood standard error with a traceback a record: a loss is told once, and once a minute.
-    """
-
-    def __init__(self, filename: str, **options: Any) -> None:
-        path = PROJECT_ROOT / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
-        super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
-        self._lost = 0
-        self._aside = f"{self.baseFilename}.rotating"
-        self._rollover_after = 0.0
-        self._quiet_until = 0.0
-
-    def doRollover(self) -> None:
-        """Rotate, unless another process that writes the same file has just done so: then go on with its new one.
-
-        Where that cannot be, go on in the same file, and try again later.
-        """
-        folder = None
-        try:
-            folder = os.open(os.path.dirname(self.baseFilename), os.O_RDONLY | os.O_CLOEXEC)
-            fcntl.flock(folder, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            if not self._is_current():
-                self.close()
-            else:
-                # First, since it may fail: the older files must not be moved on at each try until none is left.
-                if self.backupCount and not os.path.exists(self._aside):
-                    os.rename(self.baseFilename, self._aside)
-                super().doRollover()
-        except BlockingIOError:  # another process is at it
-            self._rollover_after = time.monotonic() + _ROLLOVER_BUSY
-        except OSError as error:
-            with contextlib.suppress(OSError):
-                if not os.path.exists(self.baseFilename):
-                    os.rename(self._aside, self.baseFilename)
-            self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
-            print(f"porter: cannot rotate {self.baseFilename}: {error}", file=sys.stderr)
-        finally:
-            if folder is not None:
-                os.close(folder)
-
-    def rotate(self, source: str, dest: str) -> None:
-        """Called by the library when the older files have been moved on."""
-        os.rename(self._aside, dest)
-
-    def shouldRollover(self, record: logging.LogRecord) -> bool:
-        return time.monotonic() >= self._rollover_after and bool(super().shouldRollover(record))
-
-    def _is_current(self) -> bool:
-        """Whether the open file is still the one that bears the name."""
-        try:
-            return self.stream is not None and os.path.samestat(
-                os.fstat(self.stream.fileno()), os.stat(self.baseFilename)
-            )
-        except FileNotFoundError:
-            return False
-
-    def emit(self, record: logging.LogRecord) -> None:
-        lost = self._lost
-        super().emit(record)
-        if lost and self._lost == lost:
-            self._lost = 0
-            lines = "record was" if lost == 1 else "records were"
-            note = logging.LogRecord("", logging.WARNING, "", 0, f"{lost} log {lines} lost before", None, None)
-            super().emit(note)
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not self._lost and time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _QUIET
-            error = sys.exc_info()[1]
-            print(f"porter: cannot write {self.baseFilename}: {error}", file=sys.stderr)
-        self._lost += 1
-        with contextlib.suppress(OSError, ValueError):
-            self._drop_unwritten()
-
-    def _drop_unwritten(self) -> None:
-        """Forget what the buffers still hold of a record that is counted as lost, and the half line on the disk."""
-        stream, self.stream = self.stream, None  # the next record opens it again
-        if stream is None:
-            return
-        # Without the layers above it, which would try to write once more.
-        raw: io.FileIO = stream.buffer.raw  # type: ignore[attr-defined]
-        try:
-            with open(self.baseFilename, "rb") as file:
-                end = file.seek(0, os.SEEK_END)
-                file.seek(max(0, end - _LONGEST_LINE))
-                half_line = file.read().rpartition(b"\n")[2]
-            if 0 < len(half_line) < _LONGEST_LINE:
-                raw.truncate(end - len(half_line))
-        finally:
-            raw.close()
+    def line(self, created: float, level: str, peer: str, text: str) -> str:
+        """One line; `created` is in seconds since 1970."""
+        whole, milliseconds = divmod(int(created * 1000), 1000)
+        second, before, after = self._second
+        if second != whole:
+            shown = datetime.fromtimestamp(whole).astimezone().isoformat()
+            before, after = shown[:19], shown[19:]
+            self._second = (whole, before, after)
+        return visible(f"{before}.{milliseconds:03d}{after} {level} {peer} {text}")

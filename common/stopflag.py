@@ -12,15 +12,12 @@ class StopFlag:
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
-        self._is_set = False
+        self.is_set = False
 
     def set(self) -> None:
-        if not self._is_set:
-            self._is_set = True
+        if not self.is_set:
+            self.is_set = True
             os.write(self._writer, b"\0")
-
-    def is_set(self) -> bool:
-        return self._is_set
 
     def wait(self, timeout: float) -> bool:
         """Whether the flag is set within `timeout` seconds."""

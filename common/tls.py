@@ -15,7 +15,7 @@ from typing import Self, cast
 
 from common.deadline import Deadline
 from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
-from common.sockets import MessageMixin
+from common.messages import STATE, MessageMixin
 
 
 class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
@@ -23,6 +23,8 @@ class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
 
     Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
     """
+
+    __slots__ = STATE
 
     @classmethod
     def wrap(

@@ -9,19 +9,20 @@ import threading
 from collections import Counter
 
 from common.errors import ConnectionRefused
+from common.messages import MessageMixin
 from server.settings import Limits
 
 
 class Connections:
     def __init__(self) -> None:
-        self._sources: dict[socket.socket, str] = {}
+        self._sources: dict[MessageMixin, str] = {}
         self._per_source: Counter[str] = Counter()
         self._changed = threading.Condition()
 
     def __len__(self) -> int:
         return len(self._sources)
 
-    def admit(self, request: socket.socket, source: str, limits: Limits) -> None:
+    def admit(self, request: MessageMixin, source: str, limits: Limits) -> None:
         """Enter a connection; raises ConnectionRefused, with a reason for the client, if there is no place."""
         with self._changed:
             if len(self._sources) >= limits.max_connections:
@@ -31,7 +32,7 @@ class Connections:
             self._sources[request] = source
             self._per_source[source] += 1
 
-    def remove(self, request: socket.socket) -> bool:
+    def remove(self, request: MessageMixin) -> bool:
         """Free the place of a closed connection; False if it had none."""
         with self._changed:
             source = self._sources.pop(request, None)
@@ -40,13 +41,20 @@ class Connections:
             self._per_source[source] -= 1
             if not self._per_source[source]:
                 del self._per_source[source]
-            self._changed.notify_all()
+            if not self._sources:
+                self._changed.notify_all()
             return True
 
     def wait_until_none(self, timeout: float | None) -> bool:
         """Wait for the last connection to end; False if `timeout` seconds were not enough."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._sources, timeout)
+
+    def wake(self) -> None:
+        """Have all who wait for a message look at the stop flag."""
+        with self._changed:
+            for request in self._sources:
+                request.wake()
 
     def cut(self) -> int:
         """Break off what is still open, without goodbyes; how many there were."""

@@ -10,12 +10,13 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar
 
 from common.deadline import Deadline
 from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
 from common.kinds import FROM_CLIENT, Kind, compose, parse
-from common.sockets import MessageMixin
+from common.messages import MessageMixin
 from server.addresses import canonical, show
 from server.resources import Resources
 from server.settings import Limits, Section
@@ -52,10 +53,18 @@ class Handler(socketserver.BaseRequestHandler):
         self.mode = mode
         self.options = mode.options
         self.shared = mode.shared
-        self.address = canonical(client_address[0])
-        self.log: logging.LoggerAdapter[logging.Logger] = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
         self._early: deque[str] = deque()
         super().__init__(request, client_address, server)
+
+    @cached_property
+    def address(self) -> str:
+        """The client's, one spelling for one client."""
+        return canonical(self.client_address[0])
+
+    @cached_property
+    def log(self) -> "logging.LoggerAdapter[logging.Logger]":
+        """For what an administrator should know; each line names the client."""
+        return logging.LoggerAdapter(LOG, {"peer": show(self.client_address)})
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> Any:

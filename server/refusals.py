@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from common.errors import ConnectionRefused, PorterError
 from common.kinds import Kind, compose
 from common.logs import NO_PEER
-from common.sockets import MessageMixin, MessageSocket, Timeouts
-from server.threads import ThreadSet
+from common.messages import MessageMixin
+from common.sockets import MessageSocket
+from common.waiting import Timeouts
 
 LOG = logging.getLogger("porter.server")
 _LINGER = 1.0
@@ -20,43 +21,36 @@ _PERIOD = 60.0
 
 
 class Refusals:
-    """For the accepting thread, which must not wait for anybody; the goodbyes are said in threads of `threads`."""
+    """In the threads of those who are refused; a hundred of them wait a moment for goodbyes, and no more."""
 
-    def __init__(self, threads: ThreadSet) -> None:
-        self._threads = threads
+    def __init__(self) -> None:
         self._places = threading.Semaphore(_MOST_LINGERING)
         self._log = SparingLog()
 
-    def refuse(self, request: MessageMixin, peer: str, refusal: ConnectionRefused) -> None:
+    def refuse(self, request: MessageMixin, peer: str, refusal: ConnectionRefused, *, linger: bool = True) -> None:
         """Take the connection over, say why and close; never raises. `request` is left without its descriptor.
 
         A moment is given to read it, since closing with unread input would reset the connection: but not to more
-        than a hundred at a time, and not where no thread can be had.
+        than a hundred at a time, and not where no other thread can be had (`linger`).
         """
         self._log.log(f"refused: {refusal}", peer)
         # Over TLS nothing can be said before a handshake, and whoever is refused is not worth one.
         text = str(refusal) if isinstance(request, MessageSocket) else ""
         taken = MessageSocket.adopt(request)
-        if self._places.acquire(blocking=False):
-            try:
-                self._threads.run(self._linger, taken, text)
-                return
-            except RuntimeError:  # the limit of threads
-                self._places.release()
-        _say_and_close(taken, text, linger=0)
-
-    def service_actions(self) -> None:
-        """To be called now and then, in the accepting thread."""
-        self._log.report()
-
-    def close(self) -> None:
-        self._log.report(at_once=True)
-
-    def _linger(self, taken: MessageSocket, text: str) -> None:
+        if not linger or not self._places.acquire(blocking=False):
+            _say_and_close(taken, text, linger=0)
+            return
         try:
             _say_and_close(taken, text, _LINGER)
         finally:
             self._places.release()
+
+    def service_actions(self) -> None:
+        """To be called now and then."""
+        self._log.report()
+
+    def close(self) -> None:
+        self._log.report(at_once=True)
 
 
 def _say_and_close(connection: MessageSocket, text: str, linger: float) -> None:

@@ -12,8 +12,10 @@ import socket
 import socketserver
 import ssl
 import sys
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 from common.errors import (
@@ -28,21 +30,26 @@ from common.errors import (
     Stopping,
     StoreUnavailable,
 )
-from common.journal import Journal
+from common.journal import Digest, Journal
 from common.kinds import Kind, compose
-from common.sockets import MessageMixin, MessageSocket, Timeouts
+from common.messages import MessageMixin
+from common.sockets import MessageSocket, timeval
 from common.stopflag import StopFlag
 from common.tls import SecureMessageSocket
+from common.waiting import Timeouts
 from server.addresses import show, source
 from server.connections import Connections
+from server.memory import Memory
 from server.refusals import Refusals, SparingLog
 from server.settings import Limits
-from server.threads import ThreadSet
+from server.threads import AcceptingThreads
 
 LOG = logging.getLogger("porter.server")
 _LINGER = 2.0
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _PAUSE_WHEN_EXHAUSTED = 0.1
+_LONGEST_ACCEPT = 2.0
+_IS_INHERITED = sys.platform == "linux"  # by a connection, what is set of its listener
 # A peer that is gone without a word is found in 70 seconds; by default Linux takes two hours.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 _UNACKNOWLEDGED = 30.0
@@ -56,6 +63,14 @@ class Plan:
     limits: Limits
     tls: ssl.SSLContext | None
 
+    @cached_property
+    def timeouts(self) -> Timeouts:
+        return Timeouts(self.limits.idle_timeout, self.limits.message_timeout, self.limits.send_timeout)
+
+
+def _note(text: str, peer: str) -> None:
+    LOG.info("%s", text, extra={"peer": peer})
+
 
 class Server(socketserver.ThreadingTCPServer):
     """Listens on `host`:`port` as soon as it is made; raises OSError if it cannot."""
@@ -65,23 +80,61 @@ class Server(socketserver.ThreadingTCPServer):
     daemon_threads = True
     block_on_close = False
 
-    def __init__(self, family: socket.AddressFamily, host: str, port: int, plan: Plan) -> None:
+    def __init__(
+        self, family: socket.AddressFamily, host: str, port: int, plan: Plan, note: Callable[[str, str], None] = _note
+    ) -> None:
+        """`note` logs a text about a peer, which it does several times for each connection."""
         self.address_family = family
         self.plan = plan
         self.connections = Connections()
         self._stop = StopFlag()
-        self._workers = ThreadSet("connection")
-        self._refusals = Refusals(self._workers)
+        self._accepting = AcceptingThreads(self._accept, self._serve, self._refuse)
+        self._refusals = Refusals()
         self._exhausted = SparingLog(logging.ERROR, lines=1)
+        self._note = note
+        self._digest = Digest()
+        self._memory = Memory()
+        self._is_shut_down = threading.Event()
         super().__init__((host, port), plan.handler)
 
     def server_activate(self) -> None:
         super().server_activate()
-        # A client that is gone again when accept() is called must not make the accepting thread wait.
-        self.socket.setblocking(False)
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(_LONGEST_ACCEPT))
+        _set_options(self.socket, self.plan.limits)
 
-    # In the accepting thread. An exception in one of these would end the accept loop, so none leaves them but
-    # get_request's OSError, which the library expects.
+    def take_plan(self, plan: Plan) -> None:
+        """Serve new connections by another plan."""
+        _set_options(self.socket, plan.limits)
+        self.plan = plan
+
+    def serve_forever(self, poll_interval: float = 0.5) -> None:
+        """Have connections accepted and served, until `shutdown`; raises RuntimeError if no thread can be had."""
+        self._accepting.start()
+        while not self._is_shut_down.wait(poll_interval):
+            self.service_actions()
+
+    def shutdown(self) -> None:
+        """Accept no more; returns when nobody waits for a connection any longer."""
+        self._is_shut_down.set()
+        self._accepting.close(_LONGEST_ACCEPT + 1)
+
+    # In the connection's own thread.
+
+    def _accept(self) -> tuple[MessageMixin, Any] | None:
+        try:
+            return self.get_request()
+        except OSError:
+            return None
+
+    def _serve(self, connection: tuple[MessageMixin, Any]) -> None:
+        if self.verify_request(*connection):
+            self.process_request_thread(*connection)
+
+    def _refuse(self, connection: tuple[MessageMixin, Any], shortage: str) -> None:
+        request, _ = connection
+        self._refusals.refuse(
+            request, request.peer, ConnectionRefused(f"the server is full: {shortage}"), linger=False
+        )
 
     def get_request(self) -> tuple[MessageMixin, Any]:
         try:
@@ -91,11 +144,11 @@ class Server(socketserver.ThreadingTCPServer):
         except OSError as error:
             if error.errno in _EXHAUSTED:
                 self._exhausted.log(f"cannot accept connections: {error.strerror}")
-                # The connection stays in the backlog and the listener readable: without a pause this would spin.
+                # The connection stays in the backlog: without a pause this would spin.
                 self._stop.wait(_PAUSE_WHEN_EXHAUSTED)
             raise
         try:
-            return self._adopt(connection), address
+            return self._adopt(connection, address), address
         except Exception as error:
             connection.close()
             if not isinstance(error, OSError):
@@ -104,7 +157,7 @@ class Server(socketserver.ThreadingTCPServer):
                 LOG.info("connection lost: %s", error.strerror or error, extra={"peer": show(address)})
             raise OSError from error
 
-    def _adopt(self, connection: socket.socket) -> MessageMixin:
+    def _adopt(self, connection: socket.socket, address: Any) -> MessageMixin:
         plan = self.plan  # once: between two looks a reload may put another there, with TLS or without
         request: MessageMixin
         if plan.tls is None:
@@ -112,63 +165,57 @@ class Server(socketserver.ThreadingTCPServer):
         else:
             request = SecureMessageSocket.wrap(connection, plan.tls, server_side=True)
         request.plan = plan
+        request.peer = show(address)
+        request.timeouts = plan.timeouts
         return request
 
     def verify_request(self, request: Any, client_address: Any) -> bool:
         try:
             self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
-            self._refusals.refuse(request, show(client_address), refusal)
+            self._refusals.refuse(request, request.peer, refusal)
             return False
         except Exception:
-            LOG.exception("a connection could not be admitted", extra={"peer": str(client_address)})
+            LOG.exception("a connection could not be admitted", extra={"peer": request.peer})
             request.close()  # or the library, which ends what was not admitted, would linger
             return False
         return True
 
     def service_actions(self) -> None:
-        """Called by the accept loop at least every half second."""
+        """Called every half second."""
         self._refusals.service_actions()
         self._exhausted.report()
-
-    def process_request(self, request: Any, client_address: Any) -> None:
-        try:
-            self._workers.run(self.process_request_thread, request, client_address)
-        except (RuntimeError, MemoryError) as error:  # the limit of threads, or of what they need
-            self.connections.remove(request)
-            refusal = ConnectionRefused(f"the server is full: {error or 'no memory'}")
-            self._refusals.refuse(request, show(client_address), refusal)
-
-    # In the connection's own thread.
+        self._digest.report()
+        self._memory.heed(len(self.connections))
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection and see it to its end; the last act frees its place."""
+        request.journal = journal = Journal(self._note, request.peer, self._digest)
+        request.is_followed = True
+        journal.note("client connected")
         try:
             super().process_request_thread(request, client_address)
         finally:
-            LOG.info("client disconnected", extra={"peer": show(client_address)})
+            journal.note("client disconnected")
             self.connections.remove(request)
 
     def finish_request(self, request: Any, client_address: Any) -> None:
         """Serve one connection from its handshake to the end of its conversation."""
         plan: Plan = request.plan
         limits = plan.limits
-        log = logging.LoggerAdapter(LOG, {"peer": show(client_address)})
-        log.info("client connected")
-        with contextlib.suppress(OSError):  # on a connection that is gone already, as the first read will tell
-            _set_options(request, limits)
-        request.timeouts = Timeouts(limits.idle_timeout, limits.message_timeout, limits.send_timeout)
+        if not _IS_INHERITED:
+            with contextlib.suppress(OSError):  # on a connection that is gone already, as the first read will tell
+                _set_options(request, limits)
         request.max_message = limits.max_message
         request.stop = self._stop
         if isinstance(request, SecureMessageSocket):
             request.handshake(limits.handshake_timeout)
-        request.journal = Journal(log)
         plan.handler(request, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """End a conversation that an exception ended: the peer's fault is one line in the log, ours a traceback."""
         error = sys.exception()
-        peer = {"peer": show(client_address)}
+        peer = {"peer": request.peer}
         farewell = str(error)
         match error:
             case PeerClosed():
@@ -203,12 +250,12 @@ class Server(socketserver.ThreadingTCPServer):
 
     def close_listener(self) -> None:
         """Refuse connections from now on."""
-        # On Linux this wakes the accept loop at once; elsewhere it notices within half a second.
+        # On Linux this wakes all who wait in accept() at once; elsewhere they notice within two seconds.
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 
     def stop_listening(self) -> None:
-        """End the accept loop, which must run in another thread."""
+        """End `serve_forever`, which must run in another thread."""
         self.close_listener()
         self.shutdown()
         self.socket.close()
@@ -216,6 +263,7 @@ class Server(socketserver.ThreadingTCPServer):
     def drain(self, timeout: float) -> int:
         """Have every connection finish what it is doing; how many had to be cut after `timeout` seconds."""
         self._stop.set()
+        self.connections.wake()
         if self.connections.wait_until_none(timeout):
             return 0
         return self.connections.cut()
@@ -224,7 +272,6 @@ class Server(socketserver.ThreadingTCPServer):
         super().server_close()
         self._refusals.close()
         self._exhausted.report(at_once=True)
-        self._workers.close()
         self._stop.close()
 
 

@@ -5,10 +5,12 @@ import logging
 import os
 import socket
 import threading
+from collections.abc import Callable
 from functools import partial
 
 from common import PROJECT_ROOT, VERSION, logs
 from common.errors import ConfigurationError, PorterError, Unavailable
+from common.writebehind import WriteBehind
 from server import certificate
 from server.addresses import show_endpoint
 from server.configuration import Configuration, exposes_passwords
@@ -28,19 +30,23 @@ class Service:
         self._configuration = configuration
         self._resources = Resources(configuration.settings.store, configuration.settings.registration_limits)
         self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
+        self._log_writer = WriteBehind(LOG)
         LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
         make_room_for(configuration.settings.limits.max_connections)
         try:
             plan, self._shown = self._plan(configuration)
-            self._server = _listen(configuration.settings.host, configuration.settings.port, plan)
+            settings = configuration.settings
+            self._server = _listen(settings.host, settings.port, plan, self._log_writer.note)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             self._resources.close()
+            self._log_writer.end()
             raise
         self.description = f"{self._server_endpoint()} {self._shown}"
         self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
         self._accepting.start()
         LOG.info("listening on %s", self.description)
+        self._log_writer.flush()  # whoever reads that it listens finds the pid in the log
 
     @property
     def port(self) -> int:
@@ -64,17 +70,18 @@ class Service:
         if wrong := exposes_passwords(configuration.settings, choice, str(self._server.server_address[0])):
             raise Unavailable(wrong)
         plan, shown = self._plan(configuration)
-        try:
-            self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
-        except ConfigurationError:
-            logs.apply(self._logging)
-            raise
+        with self._log_writer.detached():
+            try:
+                self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
+            except ConfigurationError:
+                logs.apply(self._logging)
+                raise
         for key in ("host", "port", "store"):
             if getattr(configuration.settings, key) != getattr(self._configuration.settings, key):
                 LOG.warning("%s has changed: that takes a restart", key)
         make_room_for(configuration.settings.limits.max_connections)
         self._configuration, self._shown = configuration, shown
-        self._server.plan = plan
+        self._server.take_plan(plan)
         LOG.info("reloaded %s", shown)
 
     def stop_listening(self) -> None:
@@ -95,10 +102,12 @@ class Service:
         self._server.server_close()
         self._resources.close()
         LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
+        self._log_writer.end()
 
     def abandon(self) -> None:
         """Leave everything as it is, for the process to end now."""
         LOG.warning("server stopped at once, %d connections not finished", self.connections)
+        self._log_writer.flush()
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
         """What new connections get, and how it is shown: `(auth, TLS SHA256:...)`."""
@@ -126,7 +135,7 @@ class Service:
         return show_endpoint(str(host), int(port))
 
 
-def _listen(host: str, port: int, plan: Plan) -> Server:
+def _listen(host: str, port: int, plan: Plan, note: Callable[[str, str], None]) -> Server:
     """A server on `port`, or, where that is taken, on the next free one."""
     try:
         family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
@@ -134,7 +143,7 @@ def _listen(host: str, port: int, plan: Plan) -> Server:
         raise Unavailable(f"there is no host {host}: {getattr(error, 'strerror', None) or error}") from error
     for candidate in range(port, 65536 if port else 1):
         try:
-            return Server(family, str(address[0]), candidate, plan)
+            return Server(family, str(address[0]), candidate, plan, note)
         except OSError as error:
             # Two servers can bind one port with SO_REUSEADDR; the second fails when it listens. Both say this.
             if error.errno != errno.EADDRINUSE:

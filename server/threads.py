@@ -1,73 +1,76 @@
-"""Threads that are used again: starting one costs more than serving a short connection.
+"""Threads that each accept a connection, serve it, and come back for the next: leader and followers.
 
-Each runs one job at a time; one that has had nothing to do for a moment ends. What the jobs are is not known here.
+The kernel wakes one of those that wait in accept(), and nobody hands anything over: a thread that accepts for all
+others has to wake another for each connection, and half the time of a short one goes into that. What is accepted,
+and what becomes of it, is not known here.
 """
 
-import contextlib
 import logging
 import threading
-from collections import deque
 from collections.abc import Callable
-from typing import Any
+from typing import Generic, TypeVar
 
 LOG = logging.getLogger("porter.server")
-_IDLE_SECONDS = 2.0
 
-Job = tuple[Callable[..., Any], tuple[Any, ...]]
+_Connection = TypeVar("_Connection")
 
 
-class ThreadSet:
-    def __init__(self, name: str) -> None:
-        self._name = name
-        self._idle: deque[_Worker] = deque()  # the last to become idle is the first to work: the others may end
+class AcceptingThreads(Generic[_Connection]):
+    """As many as serve somebody, and one more that waits; of those that wait in vain all but one end."""
 
-    def run(self, function: Callable[..., Any], *arguments: Any) -> None:
-        """Run `function(*arguments)` in a thread; raises RuntimeError if none is idle and none can be started."""
-        job = (function, arguments)
+    def __init__(
+        self,
+        accept: Callable[[], _Connection | None],
+        serve: Callable[[_Connection], None],
+        refuse: Callable[[_Connection, str], None],
+    ) -> None:
+        """`accept` waits a while for a connection, None if none came; `refuse` gets it and why no thread is left."""
+        self._accept = accept
+        self._serve = serve
+        self._refuse = refuse
+        self._changed = threading.Condition(threading.Lock())
+        self._waiting = 0
+        self._is_open = True
+
+    def start(self) -> None:
+        """Start a thread that waits; raises RuntimeError or MemoryError if there can be none."""
+        threading.Thread(target=self._run, name="connection", daemon=True).start()
+
+    def close(self, timeout: float) -> bool:
+        """Accept no more; whether nobody waits in `accept` any longer, within `timeout` seconds."""
+        self._is_open = False
+        with self._changed:
+            return self._changed.wait_for(lambda: not self._waiting, timeout)
+
+    def _run(self) -> None:
+        is_needed = True
+        while is_needed and self._is_open:
+            is_needed = self._take_one()
+
+    def _take_one(self) -> bool:
+        """Serve one connection; whether this thread is to wait for another."""
+        with self._changed:
+            self._waiting += 1
+        connection = self._accept()
+        with self._changed:
+            self._waiting -= 1
+            was_last = not self._waiting
+            self._changed.notify_all()
+        if connection is None:
+            return was_last
         try:
-            worker = self._idle.pop()
-        except IndexError:
-            _Worker(self._idle, self._name, job).start()
-        else:
-            worker.take(job)
-
-    def close(self) -> None:
-        """Let the idle threads end now; a busy one ends soon after its job."""
-        while self._idle:
-            with contextlib.suppress(IndexError):
-                self._idle.pop().dismiss()
-
-
-class _Worker(threading.Thread):
-    def __init__(self, idle: "deque[_Worker]", name: str, job: Job) -> None:
-        super().__init__(name=name, daemon=True)
-        self._idle = idle
-        self._job: Job | None = job
-        self._wake = threading.Semaphore(0)
-
-    def take(self, job: Job) -> None:
-        self._job = job
-        self._wake.release()
-
-    def dismiss(self) -> None:
-        self._wake.release()
-
-    def run(self) -> None:
-        while self._job is not None:
-            (function, arguments), self._job = self._job, None
-            try:
-                function(*arguments)
-            except BaseException:
-                LOG.exception("a thread's job failed")
-            del function, arguments  # or an idle thread would keep its last connection alive
-            self._idle.append(self)
-            if not self._wake.acquire(timeout=_IDLE_SECONDS) and not self._leave():
-                self._wake.acquire()  # a job was given at the last moment
-
-    def _leave(self) -> bool:
-        """Out of the idle ones, unless `run` has just taken this thread out to give it a job."""
-        try:
-            self._idle.remove(self)
-        except ValueError:
-            return False
+            if was_last and self._is_open and (shortage := self._start_another()):
+                self._refuse(connection, shortage)
+            else:
+                self._serve(connection)
+        except BaseException:
+            LOG.exception("a connection's thread failed")
         return True
+
+    def _start_another(self) -> str | None:
+        """Have somebody wait while this thread serves; None, or why that cannot be."""
+        try:
+            self.start()
+        except (RuntimeError, MemoryError) as error:
+            return str(error) or "no memory"
+        return None

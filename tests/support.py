@@ -9,6 +9,7 @@ import io
 import logging
 import logging.config
 import os
+import re
 import select
 import signal
 import socket
@@ -28,9 +29,11 @@ import yaml
 
 from common import PROJECT_ROOT
 from common.kinds import FROM_SERVER, Kind, compose, parse
+from common.messages import MessageMixin
 from common.program import run
-from common.sockets import MessageMixin, MessageSocket, Timeouts
+from common.sockets import MessageSocket
 from common.tls import SecureMessageSocket, client_context
+from common.waiting import Timeouts
 from server.configuration import Configuration, Overrides, load
 from server.service import Service
 
@@ -85,7 +88,7 @@ class PorterTestCase(unittest.TestCase):
     def write_configuration(self, name: str = "server.yaml", **settings: Any) -> Path:
         """A configuration file of the test's own, everything in the test's folder; `settings` change it."""
         log = {
-            "class": "common.logs.RotatingFileHandler",
+            "class": "common.logfile.RotatingFileHandler",
             "filename": str(self.folder / "server.log"),
             "formatter": "f",
         }
@@ -274,6 +277,14 @@ def at_once(*calls: Callable[[], object]) -> None:
         thread.join(2 * PATIENCE)
     if failures:
         raise failures[0]
+
+
+def messages(log: str) -> tuple[int, int]:
+    """How many messages were received and sent, by the lines of a log, each of which may stand for many."""
+    counts = {"received": 0, "sent": 0}
+    for match in re.finditer(r" (?:message|(\d+) messages) (received|sent), ", log):
+        counts[match[2]] += int(match[1] or 1)
+    return counts["received"], counts["sent"]
 
 
 class LogWatcher(logging.Filter):

@@ -8,7 +8,8 @@ import threading
 from typing import Any
 
 from common.framing import encode
-from common.sockets import MessageSocket, Timeouts
+from common.sockets import MessageSocket
+from common.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program
 
 

@@ -21,7 +21,7 @@ from common.errors import (
     Unavailable,
     UnexpectedTLS,
 )
-from common.sockets import MessageMixin
+from common.messages import MessageMixin
 from tests.support import PATIENCE, PorterTestCase, outward_address
 
 

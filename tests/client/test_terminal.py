@@ -12,7 +12,8 @@ import pyte
 
 from common.framing import encode
 from common.kinds import Kind, compose
-from common.sockets import MessageSocket, Timeouts
+from common.sockets import MessageSocket
+from common.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, outward_address, wait_until
 
 

@@ -1,20 +1,15 @@
-"""The framing: bytes in, bodies out, however the bytes are cut."""
+"""The framing: bytes in, texts out, and what is wrong with the rest."""
 
 import struct
 import unittest
+from unittest import mock
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from common.errors import MessageTooLong, NotText, UnexpectedTLS
-from common.framing import Decoder, decode, encode
-
-
-def bodies(decoder: Decoder) -> list[bytes]:
-    found = []
-    while (body := decoder.next_body()) is not None:
-        found.append(body)
-    return found
+from common import framing
+from common.errors import MessageTooLong, NotText, ProtocolError, UnexpectedTLS
+from common.framing import encode, lacking, refuse_breach, sole_text, split
 
 
 class Encoding(unittest.TestCase):
@@ -28,70 +23,64 @@ class Encoding(unittest.TestCase):
         with self.assertRaises(NotText):
             encode("\ud800")
 
-    def test_a_body_that_is_not_utf8_is_refused_with_its_place(self) -> None:
-        with self.assertRaisesRegex(NotText, "at byte 2"):
-            decode(b"ab\xff")
+    def test_what_does_not_fit_its_header_cannot_be_sent(self) -> None:
+        with (
+            mock.patch.object(framing, "_pack", side_effect=struct.error),
+            self.assertRaisesRegex(MessageTooLong, "3 bytes does not fit"),
+        ):
+            encode("abc")
 
 
-class Decoding(unittest.TestCase):
-    @given(st.lists(st.text(max_size=50), max_size=8), st.integers(1, 9))
-    def test_messages_come_out_as_they_went_in_however_they_are_cut(self, texts: list[str], size: int) -> None:
-        stream = b"".join(map(encode, texts))
-        decoder = Decoder(1000)
-        found = []
-        for start in range(0, len(stream), size):
-            decoder.feed(stream[start : start + size])
-            found += bodies(decoder)
-        self.assertEqual(texts, [decode(body) for body in found])
-        self.assertFalse(decoder.mid_message)
+class Splitting(unittest.TestCase):
+    @given(st.lists(st.text(max_size=50), max_size=8), st.binary(max_size=3))
+    def test_whole_frames_come_out_and_the_rest_stays(self, texts: list[str], rest: bytes) -> None:
+        frames = b"".join(map(encode, texts))
+        self.assertEqual((texts, len(frames)), split(frames + rest, 1000))
 
-    @given(st.binary(max_size=200))
-    def test_any_bytes_give_bodies_or_one_known_error(self, data: bytes) -> None:
-        decoder = Decoder(100)
-        decoder.feed(data)
+    @given(st.binary(max_size=200), st.integers(0, 100))
+    def test_any_bytes_are_frames_a_part_of_one_or_a_breach(self, data: bytes, limit: int) -> None:
+        texts, start = split(data, limit)
+        self.assertEqual(data[:start], b"".join(map(encode, texts)))
+        rest = data[start:]
         try:
-            found = bodies(decoder)
-        except (MessageTooLong, UnexpectedTLS):
+            refuse_breach(rest, limit)
+        except ProtocolError:
             return
-        self.assertLessEqual(sum(4 + len(body) for body in found), len(data))
+        self.assertTrue(not rest or lacking(rest))
+
+    @given(st.text(max_size=50))
+    def test_a_sole_frame_is_its_text_and_nothing_else_is(self, text: str) -> None:
+        frame = encode(text)
+        limit = len(frame) - 4
+        self.assertEqual(text, sole_text(frame, limit))
+        for other in (frame[:-1], frame + b"x", b"", frame[:3]):
+            self.assertIsNone(sole_text(other, limit))
+        if limit:
+            self.assertIsNone(sole_text(frame, limit - 1))
+
+    def test_what_is_not_text_is_no_sole_text(self) -> None:
+        self.assertIsNone(sole_text(b"\0\0\0\1\xff", 10))
+
+    def test_it_is_known_what_a_frame_lacks(self) -> None:
+        frame = encode("hello")
+        self.assertEqual([4, 3, 2, 1, 5, 4, 3, 2, 1, 0, 0], [lacking((frame + b"x")[:end]) for end in range(11)])
+
+
+class Breaches(unittest.TestCase):
+    def test_a_text_that_is_not_utf8_is_refused_with_its_place(self) -> None:
+        with self.assertRaisesRegex(NotText, "at byte 2"):
+            refuse_breach(b"\0\0\0\3ab\xff", 10)
 
     def test_too_long_a_message_is_refused_at_its_header(self) -> None:
-        decoder = Decoder(10)
-        decoder.feed(b"\0\0\0\x0b")
-        self.assertTrue(decoder.has_body())
+        refuse_breach(b"\0\0\0", 10)
+        refuse_breach(b"\0\0\0\x0a", 10)
         with self.assertRaisesRegex(MessageTooLong, "11 bytes is over the limit of 10"):
-            decoder.next_body()
-
-    def test_a_message_of_just_the_limit_passes(self) -> None:
-        decoder = Decoder(10)
-        decoder.feed(encode("x" * 10))
-        self.assertEqual(b"x" * 10, decoder.next_body())
+            refuse_breach(b"\0\0\0\x0b", 10)
 
     def test_the_length_is_unsigned(self) -> None:
-        decoder = Decoder(10)
-        decoder.feed(struct.pack("!i", -1))
         with self.assertRaisesRegex(MessageTooLong, "4294967295"):
-            decoder.next_body()
+            refuse_breach(struct.pack("!i", -1), 10)
 
     def test_the_start_of_tls_is_told_from_a_length(self) -> None:
         for record in (b"\x16\x03\x01\x02", b"\x15\x03\x03\x00"):
-            decoder = Decoder(67_108_864)
-            decoder.feed(record)
-            with self.assertRaises(UnexpectedTLS):
-                decoder.next_body()
-
-    def test_it_knows_whether_a_whole_message_waits(self) -> None:
-        decoder = Decoder(100)
-        frame = encode("hello")
-        for byte in frame[:-1]:
-            decoder.feed(bytes([byte]))
-            self.assertFalse(decoder.has_body())
-            self.assertTrue(decoder.mid_message)
-            self.assertIsNone(decoder.next_body())
-        decoder.feed(frame[-1:])
-        self.assertTrue(decoder.has_body())
-
-    def test_an_announced_length_reserves_nothing(self) -> None:
-        decoder = Decoder(67_108_864)
-        decoder.feed(struct.pack("!I", 67_108_864))
-        self.assertLess(decoder._buffer.__sizeof__(), 1000)
+            self.assertRaises(UnexpectedTLS, refuse_breach, record, 67_108_864)

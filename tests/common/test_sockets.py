@@ -1,277 +1,20 @@
-"""The message sockets: the same behaviour over plain sockets and over TLS."""
+"""The plain socket: a socket all the same, and the waits that the kernel keeps the time of."""
 
+import os
 import socket
 import threading
-from typing import Any
-from unittest import mock
 
-from common.deadline import Deadline
 from common.errors import (
-    ConnectionLost,
     DeadlineExceeded,
-    MessageStalled,
-    MessageTooLong,
-    NotText,
-    SessionEnded,
-    Stopping,
     UnexpectedTLS,
 )
 from common.framing import encode
-from common.sockets import MessageMixin, MessageSocket, Timeouts
-from common.stopflag import StopFlag
-from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+from common.sockets import MessageSocket
+from common.waiting import Timeouts
+from tests.support import PATIENCE, PorterTestCase, socket_pair
 
 
-class Record:
-    """A journal that remembers."""
-
-    def __init__(self) -> None:
-        self.lines: list[tuple[str, int]] = []
-
-    def received(self, length: int) -> None:
-        self.lines.append(("received", length))
-
-    def sent(self, length: int) -> None:
-        self.lines.append(("sent", length))
-
-
-class Behaviour:
-    """What both kinds of socket do."""
-
-    ours: MessageMixin
-    theirs: MessageMixin
-
-    def write_raw(self: Any, data: bytes) -> None:
-        """Bytes that are no frame of send_message's, within TLS where there is TLS."""
-        self.theirs._send_all(data)
-
-    def stop_flag(self: Any) -> StopFlag:
-        flag = StopFlag()
-        self.addCleanup(flag.close)
-        self.ours.stop = flag
-        return flag
-
-    def test_text_goes_there_and_back(self: Any) -> None:
-        for text in ("hello", "", "Привет\n\x00", "x" * 60_000):
-            self.ours.send_message(text)
-            self.assertEqual(text, self.theirs.receive_message())
-            self.theirs.send_message(text)
-            self.assertEqual(text, self.ours.receive_message())
-
-    def test_many_in_a_row_come_out_one_by_one(self: Any) -> None:
-        for number in range(100):
-            self.theirs.send_message(str(number))
-        self.assertEqual([str(number) for number in range(100)], [self.ours.receive_message() for _ in range(100)])
-
-    def test_answers_of_a_burst_leave_together_before_the_next_wait(self: Any) -> None:
-        self.write_raw(b"".join(encode(text) for text in "abc"))
-        journal = self.ours.journal = Record()
-        for _ in range(3):
-            self.ours.send_message(self.ours.receive_message().upper())
-        kinds = [what for what, _ in journal.lines]
-        self.assertEqual(["received"] * 3 + ["sent"] * 3, kinds)
-        self.assertEqual(["A", "B", "C"], [self.theirs.receive_message() for _ in range(3)])
-
-    def test_large_answers_of_a_burst_do_not_pile_up(self: Any) -> None:
-        self.theirs.max_message = 10**7
-        self.write_raw(encode("a") + encode("b"))
-        self.ours.receive_message()
-        self.ours.send_message("x" * 70_000)
-        self.assertEqual("x" * 70_000, self.theirs.receive_message())
-
-    def test_the_end_between_two_messages_is_none(self: Any) -> None:
-        self.theirs.send_message("last")
-        self.theirs.finish(linger=0)
-        self.assertEqual("last", self.ours.receive_message())
-        self.assertIsNone(self.ours.receive_message())
-        self.assertTrue(self.ours.has_ended)
-
-    def test_the_end_inside_a_message_is_an_error(self: Any) -> None:
-        self.write_raw(b"\0\0\0\x05he")
-        self.theirs.finish(linger=0)
-        with self.assertRaisesRegex(ConnectionLost, "inside a message"):
-            self.ours.receive_message()
-
-    def test_too_long_a_message_is_refused_before_it_comes(self: Any) -> None:
-        self.ours.max_message = 10
-        self.assertEqual(10, self.ours.max_message)
-        self.write_raw(b"\0\0\0\x0b")
-        with self.assertRaises(MessageTooLong):
-            self.ours.receive_message()
-
-    def test_what_is_not_utf8_is_refused(self: Any) -> None:
-        self.write_raw(b"\0\0\0\x02\xc3\x28")
-        with self.assertRaises(NotText):
-            self.ours.receive_message()
-
-    def test_a_silent_peer_is_waited_for_until_the_idle_timeout(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=0.05)
-        with self.assertRaisesRegex(DeadlineExceeded, r"no message for 0\.05 seconds"):
-            self.ours.receive_message()
-
-    def test_a_message_that_drips_stalls_although_bytes_keep_coming(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE, message=0.2)
-        stop = threading.Event()
-
-        def drip() -> None:
-            for byte in encode("x" * 1000):
-                self.theirs._send_all(bytes([byte]))
-                if stop.wait(0.01):
-                    return
-
-        dripping = threading.Thread(target=drip)
-        dripping.start()
-        with self.assertRaisesRegex(MessageStalled, r"not complete after 0\.2 seconds"):
-            self.ours.receive_message()
-        stop.set()
-        dripping.join()
-
-    def test_each_message_has_the_whole_time(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE, message=PATIENCE)
-        first, second = encode("first"), encode("second")
-        self.write_raw(first[:5])
-        sender = threading.Timer(0.02, self.write_raw, [first[5:] + second[:5]])
-        sender.start()
-        self.assertEqual("first", self.ours.receive_message())
-        sender.join()
-        self.assertIsNone(self.ours._message_deadline)
-        self.write_raw(second[5:])
-        self.assertEqual("second", self.ours.receive_message())
-
-    def test_an_overall_deadline_comes_before_the_idle_timeout(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE)
-        self.ours.overall = Deadline(0.05, DeadlineExceeded, "too slow")
-        with self.assertRaisesRegex(DeadlineExceeded, "too slow"):
-            self.ours.receive_message()
-
-    def test_a_peer_that_does_not_read_is_given_up(self: Any) -> None:
-        self.ours.timeouts = Timeouts(send=0.1)
-        with self.assertRaisesRegex(ConnectionLost, "did not take"):
-            for _ in range(1000):
-                self.ours.send_message("x" * 60_000)
-
-    def test_the_stop_flag_wakes_a_waiting_socket(self: Any) -> None:
-        flag = self.stop_flag()
-        threading.Timer(0.02, flag.set).start()
-        with self.assertRaises(Stopping):
-            self.ours.receive_message()
-
-    def test_what_had_come_before_the_stop_is_still_received(self: Any) -> None:
-        self.theirs.send_message("a")
-        self.theirs.send_message("b")
-        self.stop_flag().set()
-        self.assertEqual("a", self.ours.receive_message())
-        if self.ours._decoder.has_body():  # both came in one read
-            self.assertEqual("b", self.ours.receive_message())
-        with self.assertRaises(Stopping):
-            self.ours.receive_message()
-
-    def test_a_message_that_has_begun_is_finished_in_spite_of_the_stop(self: Any) -> None:
-        frame = encode("hello")
-        self.write_raw(frame[:6])
-        flag = self.stop_flag()
-        list(self.ours.receive_waiting())
-        flag.set()
-        sender = threading.Timer(0.02, self.write_raw, [frame[6:]])
-        sender.start()
-        self.assertEqual("hello", self.ours.receive_message())
-        sender.join()
-
-    def test_the_journal_hears_of_each_message(self: Any) -> None:
-        journal = self.ours.journal = Record()
-        self.ours.send_message("héllo")
-        self.theirs.receive_message()
-        self.theirs.send_message("x")
-        self.ours.receive_message()
-        self.assertEqual([("sent", 6), ("received", 1)], journal.lines)
-
-    def test_what_has_come_can_be_taken_without_waiting(self: Any) -> None:
-        self.assertEqual([], list(self.ours.receive_waiting()))
-        self.write_raw(encode("a") + encode("b") + b"\0\0")
-        self.assertEqual(["a", "b"], list(self.ours.receive_waiting()))
-        self.assertFalse(self.ours.has_ended)
-        self.write_raw(b"\0\0")
-        self.assertEqual([""], list(self.ours.receive_waiting()))
-        self.theirs.finish(linger=0)
-        self.assertEqual([], list(self.ours.receive_waiting()))
-        self.assertTrue(self.ours.has_ended)
-
-    def test_what_came_before_a_breach_is_not_lost_with_it(self: Any) -> None:
-        self.write_raw(encode("a") + encode("the reason") + b"\0\0\0\1\xff")
-        waiting = self.ours.receive_waiting()
-        self.assertEqual(["a", "the reason"], [next(waiting), next(waiting)])
-        self.assertRaises(NotText, next, waiting)
-
-    def test_the_last_message_arrives_although_input_was_left_unread(self: Any) -> None:
-        for _ in range(10):
-            self.theirs.send_message("never read")
-        self.ours.send_message("goodbye")
-        finishing = threading.Thread(target=self.ours.finish, args=[PATIENCE])
-        finishing.start()
-        self.assertEqual("goodbye", self.theirs.receive_message())
-        self.assertIsNone(self.theirs.receive_message())
-        self.theirs.close()
-        finishing.join(PATIENCE)
-
-    def test_finishing_does_not_wait_longer_than_it_lingers_and_can_be_repeated(self: Any) -> None:
-        self.ours.finish(linger=0.02)
-        self.ours.finish(linger=PATIENCE)
-        self.assertEqual(-1, self.ours.fileno())
-
-    def test_a_reset_is_a_lost_connection(self: Any) -> None:
-        server = socket.create_server(("127.0.0.1", 0))
-        with server:
-            client = socket.create_connection(server.getsockname())
-            accepted = MessageSocket.adopt(server.accept()[0])
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
-        client.close()
-        with self.assertRaises(ConnectionLost):
-            accepted.receive_message()
-        accepted.finish(linger=PATIENCE)
-
-    def test_an_interruption_from_another_thread_ends_a_wait_and_leaves_a_farewell(self: Any) -> None:
-        waiting = threading.Event()
-
-        def interrupt() -> None:
-            waiting.wait(PATIENCE)
-            self.ours.interrupt(SessionEnded("your session was ended"))
-
-        interrupting = threading.Thread(target=interrupt)
-        interrupting.start()
-
-        def remaining(_: Deadline) -> float:
-            waiting.set()  # the next thing that is done is poll()
-            return PATIENCE
-
-        with mock.patch.object(Deadline, "remaining", remaining):
-            self.assertRaises(SessionEnded, self.ours.receive_message)
-        interrupting.join(PATIENCE)
-        self.ours.send_message("goodbye")
-        self.ours.finish(linger=0)
-        self.assertEqual("goodbye", self.theirs.receive_message())
-        self.assertIsNone(self.theirs.receive_message())
-
-    def test_an_interruption_comes_before_messages_that_wait(self: Any) -> None:
-        for _ in range(3):
-            self.theirs.send_message("hello")
-        self.assertEqual("hello", self.ours.receive_message())
-        self.ours.interrupt(SessionEnded("your session was ended"))
-        for _ in range(2):
-            self.assertRaises(SessionEnded, self.ours.receive_message)
-
-    def test_an_interruption_ends_a_wait_inside_a_message(self: Any) -> None:
-        self.write_raw(encode("hello")[:6])
-        with mock.patch.object(self.ours, "_wait", wraps=self.ours._wait) as wait:
-
-            def interrupt(*arguments: Any) -> None:
-                self.ours.interrupt(SessionEnded("your session was ended"))
-                MessageMixin._wait(self.ours, *arguments)
-
-            wait.side_effect = interrupt
-            self.assertRaises(SessionEnded, self.ours.receive_message)
-
-
-class Plain(Behaviour, PorterTestCase):
+class PlainSocket(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.ours, self.theirs = socket_pair()
@@ -291,26 +34,37 @@ class Plain(Behaviour, PorterTestCase):
             with accepted:
                 self.assertEqual(encode("hello"), accepted.recv(100))
 
+    def test_one_that_does_not_block_waits_as_long_all_the_same(self) -> None:
+        self.ours.setblocking(False)
+        self.ours.timeouts = Timeouts(idle=0.05)
+        with self.assertRaisesRegex(DeadlineExceeded, r"0\.05 seconds"):
+            self.ours.receive_message()
+        self.ours.timeouts = Timeouts(idle=PATIENCE)
+        late = threading.Timer(0.02, self.theirs.send_message, ["late"])
+        late.start()
+        self.assertEqual("late", self.ours.receive_message())
+        late.join()
+
+    def test_one_that_had_a_timeout_is_adopted_without(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)
+        with MessageSocket.adopt(ours) as adopted, theirs:
+            self.assertTrue(os.get_blocking(adopted.fileno()))
+
+    def test_large_and_small_messages_take_turns(self) -> None:
+        self.ours.max_message = self.theirs.max_message = 10**6
+        for size in (10, 70_000, 10, 4092, 4093, 65536, 65536, 200_000, 0):
+            text = "\u044f" * (size // 2)
+            self.theirs.send_message(text)
+            self.assertEqual(text, self.ours.receive_message())
+
+    def test_the_kernel_is_told_of_another_idle_timeout(self) -> None:
+        for seconds in (0.02, 0.04):
+            self.ours.timeouts = Timeouts(idle=seconds)
+            with self.assertRaisesRegex(DeadlineExceeded, f"for {seconds} seconds"):
+                self.ours.receive_message()
+
     def test_tls_on_a_plain_connection_is_named(self) -> None:
-        self.write_raw(b"\x16\x03\x01\x02\x00\x01\x00")
+        self.theirs._send_all(b"\x16\x03\x01\x02\x00\x01\x00")
         with self.assertRaises(UnexpectedTLS):
-            self.ours.receive_message()
-
-
-class Secure(Behaviour, PorterTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.ours, self.theirs = secure_pair(self.folder)
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
-
-    def test_an_end_without_goodbye_is_a_lost_connection(self) -> None:
-        socket.socket.shutdown(self.theirs, socket.SHUT_RDWR)
-        with self.assertRaises(ConnectionLost):
-            self.ours.receive_message()
-
-    def test_it_never_blocks_even_if_it_was_left_blocking(self) -> None:
-        self.ours.setblocking(True)
-        self.ours.timeouts = Timeouts(idle=0.02)
-        with self.assertRaises(DeadlineExceeded):
             self.ours.receive_message()

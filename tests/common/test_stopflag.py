@@ -14,10 +14,10 @@ class StopFlags(PorterTestCase):
         self.addCleanup(self.flag.close)
 
     def test_it_is_lowered_until_it_is_set(self) -> None:
-        self.assertFalse(self.flag.is_set())
+        self.assertFalse(self.flag.is_set)
         self.assertFalse(self.flag.wait(0))
         self.flag.set()
-        self.assertTrue(self.flag.is_set())
+        self.assertTrue(self.flag.is_set)
         self.assertTrue(self.flag.wait(0))
 
     def test_setting_it_again_changes_nothing(self) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import ConnectionLost
 from common.framing import encode
-from common.sockets import MessageMixin
+from common.messages import MessageMixin
 from tests.endurance.faults import descriptors, memory, threads
 from tests.support import PorterTestCase, ServerProcess, wait_until
 

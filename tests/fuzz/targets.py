@@ -15,7 +15,7 @@ from typing import Any
 from unittest import mock
 
 from common.errors import ConfigurationError, ProtocolError, Refusal, UsageError
-from common.framing import HEADER, Decoder, decode, encode
+from common.framing import HEADER, encode, lacking, refuse_breach, sole_text, split
 from common.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
 from common.visible import visible
 from server.configuration import Overrides, load
@@ -30,24 +30,26 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def framing(data: bytes) -> None:
-    """The same bodies and the same breach, however the bytes are cut; never more kept than was fed."""
+    """The same texts and the same breach, however the bytes are cut; never more kept than was fed."""
     cut = data[0] if data else 1
     stream = data[1:]
-    assert _bodies([stream]) == _bodies([stream[at : at + cut + 1] for at in range(0, len(stream), cut + 1)])
+    assert _texts([stream]) == _texts([stream[at : at + cut + 1] for at in range(0, len(stream), cut + 1)])
 
 
-def _bodies(parts: list[bytes]) -> list[object]:
-    decoder = Decoder(_LIMIT)
+def _texts(parts: list[bytes]) -> list[object]:
     found: list[object] = []
+    rest = b""
     try:
         for part in parts:
-            decoder.feed(part)
-            while (body := decoder.next_body()) is not None:
-                assert len(body) <= _LIMIT
-                with contextlib.suppress(ProtocolError):
-                    assert encode(decode(body)) == HEADER.pack(len(body)) + body
-                found.append(body)
-            assert decoder.lacking <= _LIMIT + HEADER.size
+            data = rest + part
+            texts, start = split(data, _LIMIT)
+            assert data[:start] == b"".join(map(encode, texts))
+            assert max(map(len, texts), default=0) <= _LIMIT
+            assert (sole_text(data, _LIMIT) is None) == (len(texts) != 1 or start != len(data))
+            found += texts
+            rest = data[start:]
+            refuse_breach(rest, _LIMIT)
+            assert lacking(rest) <= _LIMIT + HEADER.size
     except ProtocolError as breach:
         found.append(str(breach))
     return found

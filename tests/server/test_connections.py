@@ -1,12 +1,12 @@
 """The register of connections: places, sources, the last one's end."""
 
-import socket
 import threading
 
 from common.errors import ConnectionRefused
+from common.sockets import MessageSocket
 from server.connections import Connections
 from server.settings import Limits
-from tests.support import PATIENCE, PorterTestCase
+from tests.support import PATIENCE, PorterTestCase, socket_pair
 
 
 class Register(PorterTestCase):
@@ -15,8 +15,8 @@ class Register(PorterTestCase):
         self.connections = Connections()
         self.limits = Limits(max_connections=3, max_connections_per_address=2)
 
-    def socket(self) -> socket.socket:
-        first, second = socket.socketpair()
+    def socket(self) -> MessageSocket:
+        first, second = socket_pair()
         self.addCleanup(first.close)
         self.addCleanup(second.close)
         return first

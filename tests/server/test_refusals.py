@@ -1,6 +1,7 @@
 """Refusals: what is said arrives although the peer has spoken, and the log neither keeps silent nor floods."""
 
 import socket
+import threading
 from typing import Any
 from unittest import mock
 
@@ -8,7 +9,6 @@ from common.errors import ConnectionRefused
 from common.framing import encode
 from server import refusals
 from server.refusals import Refusals, SparingLog
-from server.threads import ThreadSet
 from tests.support import PATIENCE, PorterTestCase, RunningServer, at_once, socket_pair, wait_until
 
 FULL = encode("ERROR the server is full, try again later")
@@ -53,29 +53,30 @@ class Refused(PorterTestCase):
                 wait_until(lambda: not server.service.connections, "a free place")
 
     def test_those_who_stay_hold_no_more_than_so_many_threads(self) -> None:
-        threads = ThreadSet("refusing")
-        refusing = Refusals(threads)
-        pairs = [socket_pair() for _ in range(3)]
         with mock.patch.object(refusals, "_MOST_LINGERING", 2):
-            refusing = Refusals(threads)
+            refusing = Refusals()
+        pairs = [socket_pair() for _ in range(3)]
         with self.assertLogs("porter.server", "WARNING"):
-            for ours, _ in pairs:
-                refusing.refuse(ours, "peer", ConnectionRefused("no"))
-        for _, theirs in pairs:
-            self.assertEqual("ERROR no", theirs.receive_message())
-            self.assertIsNone(theirs.receive_message())
+            threads = [
+                threading.Thread(target=refusing.refuse, args=[ours, "peer", ConnectionRefused("no")])
+                for ours, _ in pairs
+            ]
+            for thread, (_, theirs) in zip(threads, pairs, strict=True):
+                thread.start()
+                self.assertEqual("ERROR no", theirs.receive_message())
+                self.assertIsNone(theirs.receive_message())
+        threads[2].join(PATIENCE)
         self.assertRaises(BrokenPipeError, pairs[2][1].send, b"x")  # closed without lingering
         for _, theirs in pairs[:2]:
             theirs.send(b"x")
-        for _, theirs in pairs:
+        for thread, (_, theirs) in zip(threads, pairs, strict=True):
             theirs.close()
-        threads.close()
+            thread.join(PATIENCE)
 
-    def test_where_no_thread_can_be_had_it_is_told_at_once(self) -> None:
+    def test_where_nobody_may_linger_it_is_told_at_once(self) -> None:
         ours, theirs = socket_pair()
-        no_thread = mock.patch.object(ThreadSet, "run", side_effect=RuntimeError("can't start new thread"))
-        with no_thread, self.assertLogs("porter.server", "WARNING"):
-            Refusals(ThreadSet("refusing")).refuse(ours, "peer", ConnectionRefused("no"))
+        with self.assertLogs("porter.server", "WARNING"):
+            Refusals().refuse(ours, "peer", ConnectionRefused("no"), linger=False)
         self.assertEqual("ERROR no", theirs.receive_message())
         self.assertIsNone(theirs.receive_message())
         self.assertRaises(BrokenPipeError, theirs.send, b"x")

@@ -1,79 +1,107 @@
-"""Threads that are used again."""
+"""Threads that accept: always one that waits, no more than serve somebody, and none lost by a failure."""
 
+import queue
 import threading
 from unittest import mock
 
-from server import threads
-from server.threads import ThreadSet
-from tests.support import PATIENCE, PorterTestCase
+from server.threads import AcceptingThreads
+from tests.support import PATIENCE, PorterTestCase, wait_until
 
 
 class Threads(PorterTestCase):
+    """With a queue for a listener; a connection is the event that its serving waits for, None a wait in vain."""
+
     def setUp(self) -> None:
         super().setUp()
-        self.threads = ThreadSet("test")
-        self.addCleanup(self.threads.close)
+        self.listener: queue.Queue[threading.Event | None] = queue.Queue()
+        self.served: list[int] = []
+        self.refused: list[str] = []
         self.done = threading.Semaphore(0)
-        self.names: list[int] = []
+        self.threads = AcceptingThreads(self.listener.get, self.serve, self.refuse)
+        self.addCleanup(self.close)
+        self.threads.start()
 
-    def job(self, gate: threading.Event | None = None) -> None:
-        self.names.append(threading.get_ident())
-        if gate is not None:
-            gate.wait(PATIENCE)
+    def serve(self, connection: threading.Event) -> None:
+        self.served.append(threading.get_ident())
+        connection.wait(PATIENCE)
         self.done.release()
 
-    def wait(self, jobs: int) -> None:
-        for _ in range(jobs):
+    def refuse(self, connection: threading.Event, shortage: str) -> None:
+        self.refused.append(shortage)
+        self.done.release()
+
+    def connect(self, *, stays: bool = False) -> threading.Event:
+        connection = threading.Event()
+        if not stays:
+            connection.set()
+        self.listener.put(connection)
+        return connection
+
+    def wait(self, count: int) -> None:
+        for _ in range(count):
             self.assertTrue(self.done.acquire(timeout=PATIENCE))
 
-    def until_idle(self, count: int) -> None:
-        for _ in range(10_000_000):
-            if len(self.threads._idle) == count:
-                return
-        self.fail("the threads do not become idle")
+    def close(self) -> None:
+        """As the server does: who waits is woken by the end of the listener."""
+        closing = threading.Thread(target=self.threads.close, args=[PATIENCE])
+        closing.start()
+        while closing.is_alive():
+            self.listener.put(None)
+            closing.join(0.01)
 
-    def test_an_idle_thread_takes_the_next_job(self) -> None:
-        for _ in range(5):
-            self.threads.run(self.job)
+    def test_many_connections_at_once_are_all_served(self) -> None:
+        connections = [self.connect(stays=True) for _ in range(20)]
+        wait_until(lambda: len(self.served) == 20, "twenty that are served")
+        for connection in connections:
+            connection.set()
+        self.wait(20)
+        self.assertEqual(20, len(set(self.served)))
+
+    def test_one_after_the_other_needs_two_threads(self) -> None:
+        for _ in range(50):
+            self.connect()
             self.wait(1)
-            self.until_idle(1)
-        self.assertEqual(1, len(set(self.names)))
+        self.assertLessEqual(len(set(self.served)), 3)
 
-    def test_jobs_at_once_have_threads_of_their_own(self) -> None:
-        gate = threading.Event()
-        for _ in range(5):
-            self.threads.run(self.job, gate)
-        gate.set()
+    def test_of_those_that_wait_in_vain_one_stays(self) -> None:
+        connections = [self.connect(stays=True) for _ in range(5)]
+        wait_until(lambda: len(self.served) == 5, "five that are served")
+        for connection in connections:
+            connection.set()
         self.wait(5)
-        self.assertEqual(5, len(set(self.names)))
-
-    def test_a_job_that_fails_takes_no_thread_with_it(self) -> None:
-        def fail() -> None:
-            raise SystemExit
-
-        with self.assertLogs("porter.server", "ERROR"):
-            self.threads.run(fail)
-            self.until_idle(1)
-        self.threads.run(self.job)
+        wait_until(lambda: self.threads._waiting == 6, "six that wait")
+        for _ in range(10):
+            self.listener.put(None)
+        wait_until(lambda: self.listener.empty() and self.threads._waiting == 1, "a single one that waits")
+        self.connect()
         self.wait(1)
 
-    def test_a_thread_with_nothing_to_do_ends(self) -> None:
-        with mock.patch.object(threads, "_IDLE_SECONDS", 0.01):
-            self.threads.run(self.job)
+    def test_where_no_other_thread_can_be_had_the_connection_is_refused_and_the_thread_goes_on(self) -> None:
+        no_thread = mock.patch.object(self.threads, "start", side_effect=RuntimeError("can't start new thread"))
+        with no_thread:
+            for _ in range(2):
+                self.connect()
+                self.wait(1)
+        self.assertEqual(["can't start new thread"] * 2, self.refused)
+        with mock.patch.object(self.threads, "start", side_effect=MemoryError):
+            self.connect()
             self.wait(1)
-            self.until_idle(0)
-        self.threads.run(self.job)
+        self.assertEqual("no memory", self.refused[-1])
+        self.connect()
+        self.wait(1)
+        self.assertEqual(1, len(self.served))
+
+    def test_a_failure_takes_no_thread_with_it(self) -> None:
+        with (
+            mock.patch.object(self.threads, "_serve", side_effect=SystemExit),
+            self.assertLogs("porter.server", "ERROR") as logged,
+        ):
+            self.connect()
+            wait_until(lambda: logged.records, "the error in the log")
+        self.connect()
         self.wait(1)
 
-    def test_many_short_jobs_all_run_although_threads_come_and_go(self) -> None:
-        with mock.patch.object(threads, "_IDLE_SECONDS", 0.0):
-            for _ in range(2000):
-                self.threads.run(self.job)
-            self.wait(2000)
-
-    def test_closing_ends_the_idle_ones(self) -> None:
-        self.threads.run(self.job)
-        self.wait(1)
-        self.until_idle(1)
-        self.threads.close()
-        self.assertEqual(0, len(self.threads._idle))
+    def test_once_closed_nobody_waits(self) -> None:
+        self.assertFalse(self.threads.close(0.01))
+        self.close()
+        self.assertTrue(self.threads.close(PATIENCE))

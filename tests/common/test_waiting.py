@@ -1,0 +1,89 @@
+"""Waiting, over plain sockets and over TLS: for so long, and open to an interruption."""
+
+import threading
+from typing import Any
+from unittest import mock
+
+from common.errors import (
+    ConnectionLost,
+    DeadlineExceeded,
+    SessionEnded,
+)
+from common.framing import encode
+from common.messages import MessageMixin
+from common.waiting import Timeouts
+from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+
+
+class Behaviour:
+    """What both kinds of socket do."""
+
+    ours: MessageMixin
+    theirs: MessageMixin
+
+    def write_raw(self: Any, data: bytes) -> None:
+        """Bytes that are no frame of send_message's, within TLS where there is TLS."""
+        self.theirs._send_all(data)
+
+    def test_a_peer_that_does_not_read_is_given_up(self: Any) -> None:
+        self.ours.timeouts = Timeouts(send=0.1)
+        with self.assertRaisesRegex(ConnectionLost, "did not take"):
+            for _ in range(1000):
+                self.ours.send_message("x" * 60_000)
+
+    def test_an_interruption_from_another_thread_ends_a_wait_and_leaves_a_farewell(self: Any) -> None:
+        error = SessionEnded("your session was ended")
+        interrupting = threading.Timer(0.02, self.ours.interrupt, [error])
+        interrupting.start()
+        self.assertRaises(SessionEnded, self.ours.receive_message)
+        interrupting.join(PATIENCE)
+        self.ours.send_message("goodbye")
+        self.ours.finish(linger=0)
+        self.assertEqual("goodbye", self.theirs.receive_message())
+        self.assertIsNone(self.theirs.receive_message())
+
+    def test_an_interruption_comes_before_messages_that_wait(self: Any) -> None:
+        for _ in range(3):
+            self.theirs.send_message("hello")
+        self.assertEqual("hello", self.ours.receive_message())
+        self.ours.interrupt(SessionEnded("your session was ended"))
+        for _ in range(2):
+            self.assertRaises(SessionEnded, self.ours.receive_message)
+
+    def test_an_interruption_ends_a_wait_inside_a_message(self: Any) -> None:
+        self.write_raw(encode("hello")[:6])
+        wait = MessageMixin._wait
+
+        def interrupt(ours: MessageMixin, *arguments: Any) -> None:
+            ours.interrupt(SessionEnded("your session was ended"))
+            wait(ours, *arguments)
+
+        with mock.patch.object(MessageMixin, "_wait", interrupt):
+            self.assertRaises(SessionEnded, self.ours.receive_message)
+
+    def test_finishing_does_not_wait_longer_than_it_lingers_and_can_be_repeated(self: Any) -> None:
+        self.ours.finish(linger=0.02)
+        self.ours.finish(linger=PATIENCE)
+        self.assertEqual(-1, self.ours.fileno())
+
+
+class Plain(Behaviour, PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.theirs = socket_pair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.theirs.close)
+
+
+class Secure(Behaviour, PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.theirs = secure_pair(self.folder)
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.theirs.close)
+
+    def test_it_never_blocks_even_if_it_was_left_blocking(self) -> None:
+        self.ours.setblocking(True)
+        self.ours.timeouts = Timeouts(idle=0.02)
+        with self.assertRaises(DeadlineExceeded):
+            self.ours.receive_message()

@@ -1,0 +1,50 @@
+"""Giving memory back: after many connections have ended, and not all the time."""
+
+import time
+import unittest
+from unittest import mock
+
+from server import memory
+from server.memory import Memory
+
+
+class Giving(unittest.TestCase):
+    def setUp(self) -> None:
+        self.given = self.enterContext(mock.patch.object(memory, "give_back")).mock_calls
+        self.now = 0.0
+        self.enterContext(mock.patch.object(time, "monotonic", lambda: self.now))
+        self.memory = Memory()
+
+    def heed(self, *connections: int) -> None:
+        for count in connections:
+            self.memory.heed(count)
+            self.now += 1
+
+    def test_when_most_of_many_have_ended_it_is_given_back_a_few_times(self) -> None:
+        self.heed(100, 51)
+        self.assertEqual([], self.given)
+        self.heed(*[50] * 10)
+        self.assertEqual(4, len(self.given))
+
+    def test_a_few_connections_are_not_worth_it(self) -> None:
+        self.heed(10, 0, 10, 0, 49, 0)
+        self.assertEqual([], self.given)
+
+    def test_many_more_are(self) -> None:
+        self.heed(100, *[10] * 5, 100, *[10] * 5)
+        self.assertEqual(8, len(self.given))
+
+    def test_however_often_it_is_called_it_does_so_once_a_second(self) -> None:
+        self.memory.heed(100)
+        for _ in range(10):
+            self.memory.heed(0)
+        self.assertEqual(1, len(self.given))
+
+
+class Library(unittest.TestCase):
+    def test_the_c_library_is_asked_where_it_can_be(self) -> None:
+        memory.give_back()
+        with mock.patch("ctypes.CDLL", return_value=object()):
+            memory._trim.cache_clear()
+            memory.give_back()
+        memory._trim.cache_clear()
