@@ -1,20 +1,20 @@
 """The server's command line: from its words, the environment and the configuration to a service and a status."""
 
-import logging
 import os
+import random
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from common.errors import ConfigurationError, PorterError
 from common.program import ArgumentParser, ask, has_terminal, port_number
+from server.affinity import Cores
 from server.configuration import Overrides, file_path, load, with_environment
 from server.lifecycle import Lifecycle, starting_terminal
+from server.reloading import reload
 from server.service import Service
 from server.signals import Signals
-
-LOG = logging.getLogger("porter.server")
+from server.supervision import supervise
 
 _EPILOG = """\
 other commands:
@@ -47,9 +47,17 @@ def main() -> NoReturn:
         overrides = replace(overrides, port=port)
         configuration = load(command.file, overrides)
     terminal = starting_terminal()
-    service = Service(configuration)  # until it stands, a signal ends the program as it ends any other
+    settings = configuration.settings
+    cores = Cores()
+    count = len(cores) if settings.workers == "auto" else settings.workers
+    again = partial(load, command.file, overrides)
+    if count > 1:
+        supervise(configuration, again, overrides, count, cores, terminal)
+    if settings.cpu_affinity == "auto":
+        cores.keep_to(random.randrange(len(cores)))
+    service = Service(configuration, cores)  # until it stands, a signal ends the program as it ends any other
     with Signals() as signals:
-        life = Lifecycle(signals, service, partial(_reload, service, command.file, overrides))
+        life = Lifecycle(signals, service, partial(reload, service, again, overrides))
         print(f"Listening on {service.description}", flush=True)
         life.obey(terminal)
 
@@ -69,20 +77,3 @@ def _command_line() -> CommandLine:
     overrides = with_environment(Overrides(options.mode, options.host, port, options.no_tls))
     asks = options.port is None and not options.no_input and has_terminal()
     return CommandLine(file_path(options.config), overrides, asks)
-
-
-def _reload(service: Service, file: Path, overrides: Overrides) -> None:
-    """Read the configuration again; one that is wrong changes nothing and is explained in the log."""
-    try:
-        configuration = load(file, overrides)
-        service.reload(configuration)
-    except ConfigurationError as error:
-        for problem in error.problems:
-            LOG.error("not reloaded: %s", problem)
-    except PorterError as error:
-        LOG.error("not reloaded: %s", error)
-    except Exception:  # ours or that of a handler being imported: no reason for those who are connected to suffer
-        LOG.exception("not reloaded")
-    else:
-        if overrides.mode is not None:
-            LOG.info("the mode stays %s: it was given at the start", overrides.mode)

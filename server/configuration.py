@@ -151,10 +151,6 @@ def _check_together(
     if settings.mode not in settings.handlers:
         names = ", ".join(settings.handlers)
         problems.append(document.problem(("mode",), f"{settings.mode!r} is not one of the handlers: {names}"))
-    if settings.workers != 1:
-        problems.append(document.problem(("workers",), "more than one worker is not built yet: only 1"))
-    if settings.cpu_affinity != "auto":
-        problems.append(document.problem(("cpu_affinity",), "not built yet: only auto, which does nothing yet"))
     try:
         problems += yamlfile.read(PROJECT_ROOT / settings.logging).problems
     except ConfigurationError as error:

@@ -6,18 +6,22 @@ A connection is in it from before its thread starts until its socket is closed. 
 import contextlib
 import socket
 import threading
-from collections import Counter
 
-from common.errors import ConnectionRefused
 from common.messages import MessageMixin
+from server.places import OwnPlaces, Places
 from server.settings import Limits
 
 
 class Connections:
-    def __init__(self) -> None:
+    def __init__(self, places: Places | None = None) -> None:
+        """`places` may be shared with other processes; by default they are this one's own.
+
+        `served` is how many there have been so far.
+        """
+        self._places = places or OwnPlaces()
         self._sources: dict[MessageMixin, str] = {}
-        self._per_source: Counter[str] = Counter()
         self._changed = threading.Condition()
+        self.served = 0
 
     def __len__(self) -> int:
         return len(self._sources)
@@ -25,12 +29,9 @@ class Connections:
     def admit(self, request: MessageMixin, source: str, limits: Limits) -> None:
         """Enter a connection; raises ConnectionRefused, with a reason for the client, if there is no place."""
         with self._changed:
-            if len(self._sources) >= limits.max_connections:
-                raise ConnectionRefused("the server is full, try again later")
-            if self._per_source[source] >= limits.max_connections_per_address:
-                raise ConnectionRefused("too many connections from your address")
+            self._places.take(source, limits)
             self._sources[request] = source
-            self._per_source[source] += 1
+            self.served += 1
 
     def remove(self, request: MessageMixin) -> bool:
         """Free the place of a closed connection; False if it had none."""
@@ -38,9 +39,7 @@ class Connections:
             source = self._sources.pop(request, None)
             if source is None:
                 return False
-            self._per_source[source] -= 1
-            if not self._per_source[source]:
-                del self._per_source[source]
+            self._places.give_back(source)
             if not self._sources:
                 self._changed.notify_all()
             return True

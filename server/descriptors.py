@@ -14,8 +14,9 @@ def make_room_for(connections: int) -> None:
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-    LOG.info("limit on open files raised from %d to %d", soft, possible)
+    if possible > soft:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+        LOG.info("limit on open files raised from %d to %d", soft, possible)
     if possible < wanted:
         LOG.warning(
             "max_connections is %d, but open files for only %d", connections, max(possible - _FOR_THE_REST, 0)

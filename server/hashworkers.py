@@ -5,6 +5,7 @@ at a time, 19 MiB stayed behind with each of them in turn (glibc keeps an arena 
 """
 
 import os
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
@@ -12,7 +13,9 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from common.errors import Busy, Stopping
+from server.affinity import Cores
 
+_NICENESS = 3
 _QUEUE = 16
 _LONGEST_WAIT = 2.0
 _PAUSE_WHEN_FULL = 1.0
@@ -21,7 +24,7 @@ _Result = TypeVar("_Result")
 
 
 class HashWorkers:
-    """As many as there are cores but one, which is left to those who are logged in; at least one."""
+    """As many as there are cores, but of a lower priority: who is logged in goes before who wants to be."""
 
     def __init__(
         self,
@@ -29,15 +32,18 @@ class HashWorkers:
         queue: int = _QUEUE,
         longest_wait: float = _LONGEST_WAIT,
         pause_when_full: float = _PAUSE_WHEN_FULL,
+        cores: Cores | None = None,
     ) -> None:
-        count = count or max(1, _cores() - 1)
+        """`cores` are those to compute on, which may be more than the rest of the process keeps to."""
+        cores = cores or Cores()
+        count = count or len(cores)
         turns = count + 1  # one more, who reads and writes the store while the others' hashes are computed
         self._turns = threading.Semaphore(turns)
         self._places = threading.Semaphore(turns + queue)
         self._longest_wait = longest_wait
         self._pause_when_full = pause_when_full
         self._closed = threading.Event()
-        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hash")
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hash", initializer=_settle, initargs=(cores,))
         # All are started now, when there is room for them.
         started = threading.Barrier(count)
         list(self._threads.map(lambda _: started.wait(), range(count)))
@@ -79,10 +85,12 @@ class HashWorkers:
         self._threads.shutdown(cancel_futures=True)
 
 
+def _settle(cores: Cores) -> None:
+    """In each thread, before its first hash."""
+    cores.use_all()
+    if sys.platform == "linux":  # where threads have priorities of their own; elsewhere this would be the process's
+        os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICENESS)
+
+
 def _busy() -> Busy:
     return Busy("busy, try again in a moment")
-
-
-def _cores() -> int:
-    """How many cores this process may use, which in a container are fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

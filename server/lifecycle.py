@@ -36,7 +36,7 @@ class Lifecycle:
 
     def obey(self, terminal: int | None) -> NoReturn:
         """Do what the signals say, and end the process; a second TERM or INT ends the drain at once."""
-        while self._signals.wait() == signal.SIGHUP and not _is_gone(terminal):
+        while self._signals.wait() == signal.SIGHUP and not is_gone(terminal):
             self._start_reload()
         latest = time.monotonic() + self._service.drain_timeout + _GRACE
         self._start_to_wind_up()
@@ -91,6 +91,6 @@ def starting_terminal() -> int | None:
         return None
 
 
-def _is_gone(terminal: int | None) -> bool:
+def is_gone(terminal: int | None) -> bool:
     """Whether the terminal has been closed: the kernel then sends HUP, which is not meant as a reload."""
     return terminal is not None and not os.isatty(terminal)

@@ -13,18 +13,20 @@ _TIMES = 4  # the threads of connections that have ended wait two seconds for ot
 
 
 class Memory:
-    """Watches how many connections there are; for one thread."""
+    """Watches connections come and go; for one thread."""
 
     def __init__(self) -> None:
-        self._most = 0
+        self._served = 0
         self._times = 0
         self._next = 0.0
 
-    def heed(self, connections: int) -> None:
-        """To be called now and then: when most of many connections have ended, memory is given back."""
-        self._most = max(self._most, connections)
-        if self._most >= _MANY and connections <= self._most // 2:
-            self._most = connections
+    def heed(self, served: int, connections: int) -> None:
+        """To be called now and then: after many connections of which most have ended, memory is given back.
+
+        `served` counts all there have been, those that came and went between two calls as well.
+        """
+        if served - self._served - connections >= _MANY:
+            self._served = served - connections
             self._times = _TIMES
         if self._times and time.monotonic() >= self._next:
             self._times -= 1

@@ -7,6 +7,7 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from server.affinity import Cores
 from server.settings import RegistrationLimits
 
 if TYPE_CHECKING:
@@ -18,8 +19,16 @@ if TYPE_CHECKING:
 class Resources:
     """`registration_limits` are those of the configuration that is being prepared."""
 
-    def __init__(self, store_url: str, registration_limits: RegistrationLimits) -> None:
+    def __init__(
+        self,
+        store_url: str,
+        registration_limits: RegistrationLimits,
+        hash_threads: int | None = None,
+        cores: Cores | None = None,
+    ) -> None:
         self._store_url = store_url
+        self._hash_threads = hash_threads
+        self._cores = cores
         self._opened = ExitStack()
         self.registration_limits = registration_limits
 
@@ -47,7 +56,7 @@ class Resources:
         """The few threads that compute all password hashes of the process."""
         from server.hashworkers import HashWorkers
 
-        return self._opened.enter_context(closing(HashWorkers()))
+        return self._opened.enter_context(closing(HashWorkers(self._hash_threads, cores=self._cores)))
 
     def close(self) -> None:
         """Close what was opened, the last first."""

@@ -40,6 +40,7 @@ from common.waiting import Timeouts
 from server.addresses import show, source
 from server.connections import Connections
 from server.memory import Memory
+from server.places import Places
 from server.refusals import Refusals, SparingLog
 from server.settings import Limits
 from server.threads import AcceptingThreads
@@ -73,20 +74,26 @@ def _note(text: str, peer: str) -> None:
 
 
 class Server(socketserver.ThreadingTCPServer):
-    """Listens on `host`:`port` as soon as it is made; raises OSError if it cannot."""
+    """Serves those who connect to `listener`, once `serve_forever` runs."""
 
-    allow_reuse_address = True  # a restart must not wait for the TIME_WAIT of the connections before
-    request_queue_size = 512  # connections the kernel keeps until they are accepted; the library's 5 refuses bursts
     daemon_threads = True
     block_on_close = False
 
     def __init__(
-        self, family: socket.AddressFamily, host: str, port: int, plan: Plan, note: Callable[[str, str], None] = _note
+        self,
+        listener: socket.socket,
+        plan: Plan,
+        note: Callable[[str, str], None] = _note,
+        places: Places | None = None,
     ) -> None:
-        """`note` logs a text about a peer, which it does several times for each connection."""
-        self.address_family = family
+        """Take over `listener`; `note` logs a text about a peer, which it does several times for each connection.
+
+        `places` are given if others accept on the same socket and count connections together with this server.
+        """
+        self.address_family = listener.family
         self.plan = plan
-        self.connections = Connections()
+        self.connections = Connections(places)
+        self._is_alone = places is None
         self._stop = StopFlag()
         self._accepting = AcceptingThreads(self._accept, self._serve, self._refuse)
         self._refusals = Refusals()
@@ -95,10 +102,14 @@ class Server(socketserver.ThreadingTCPServer):
         self._digest = Digest()
         self._memory = Memory()
         self._is_shut_down = threading.Event()
-        super().__init__((host, port), plan.handler)
+        super().__init__(listener.getsockname(), plan.handler, bind_and_activate=False)
+        self.socket.close()  # the library has made one of its own
+        self.socket = listener
+        self.server_address = listener.getsockname()
+        self.server_activate()
 
     def server_activate(self) -> None:
-        super().server_activate()
+        # It listens already.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(_LONGEST_ACCEPT))
         _set_options(self.socket, self.plan.limits)
 
@@ -186,7 +197,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._refusals.service_actions()
         self._exhausted.report()
         self._digest.report()
-        self._memory.heed(len(self.connections))
+        self._memory.heed(self.connections.served, len(self.connections))
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection and see it to its end; the last act frees its place."""
@@ -250,7 +261,10 @@ class Server(socketserver.ThreadingTCPServer):
 
     def close_listener(self) -> None:
         """Refuse connections from now on."""
-        # On Linux this wakes all who wait in accept() at once; elsewhere they notice within two seconds.
+        # On Linux this wakes all who wait in accept() at once; elsewhere they notice within two seconds. What others
+        # accept on, too, is not this server's to shut.
+        if not self._is_alone:
+            return
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_RDWR)
 

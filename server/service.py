@@ -1,11 +1,10 @@
 """The life of the server in a process: start, reload, drain, stop. What is said to clients is not known here."""
 
-import errno
 import logging
 import os
 import socket
 import threading
-from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 
 from common import PROJECT_ROOT, VERSION, logs
@@ -13,30 +12,49 @@ from common.errors import ConfigurationError, PorterError, Unavailable
 from common.writebehind import WriteBehind
 from server import certificate
 from server.addresses import show_endpoint
+from server.affinity import Cores
 from server.configuration import Configuration, exposes_passwords
 from server.descriptors import make_room_for
 from server.handler import Mode
+from server.listening import listen
+from server.places import Places
 from server.resources import Resources
 from server.server import Plan, Server
 
 LOG = logging.getLogger("porter.server")
 
 
+@dataclass(frozen=True)
+class Share:
+    """What one worker gets of what all have together: the socket, the places, the cores for hashing."""
+
+    listener: socket.socket
+    places: Places
+    hash_threads: int
+
+
 class Service:
     """One listening server and what it needs; closed when it is left."""
 
-    def __init__(self, configuration: Configuration) -> None:
-        """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had."""
+    def __init__(self, configuration: Configuration, cores: Cores | None = None, share: Share | None = None) -> None:
+        """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had.
+
+        `cores` are those for hashing. A worker, one of several, gets its `share` of what they have together.
+        """
+        self._is_worker = share is not None
+        self._name = "worker" if share else "server"
+        hash_threads = share.hash_threads if share else None
+        settings = configuration.settings
         self._configuration = configuration
-        self._resources = Resources(configuration.settings.store, configuration.settings.registration_limits)
-        self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
+        self._resources = Resources(settings.store, settings.registration_limits, hash_threads, cores)
+        self._logging = logs.configure(PROJECT_ROOT / settings.logging)
         self._log_writer = WriteBehind(LOG)
-        LOG.info("server started, pid %d, Porter %s", os.getpid(), VERSION)
+        LOG.info("%s started, pid %d, Porter %s", self._name, os.getpid(), VERSION)
         make_room_for(configuration.settings.limits.max_connections)
         try:
             plan, self._shown = self._plan(configuration)
-            settings = configuration.settings
-            self._server = _listen(settings.host, settings.port, plan, self._log_writer.note)
+            listener = share.listener if share else listen(settings.host, settings.port)
+            self._server = Server(listener, plan, self._log_writer.note, share.places if share else None)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             self._resources.close()
@@ -45,7 +63,8 @@ class Service:
         self.description = f"{self._server_endpoint()} {self._shown}"
         self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
         self._accepting.start()
-        LOG.info("listening on %s", self.description)
+        if not self._is_worker:
+            LOG.info("listening on %s", self.description)
         self._log_writer.flush()  # whoever reads that it listens finds the pid in the log
 
     @property
@@ -101,12 +120,12 @@ class Service:
         unfinished = self.connections
         self._server.server_close()
         self._resources.close()
-        LOG.info("server stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
+        LOG.info(f"{self._name} stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
         self._log_writer.end()
 
     def abandon(self) -> None:
         """Leave everything as it is, for the process to end now."""
-        LOG.warning("server stopped at once, %d connections not finished", self.connections)
+        LOG.warning("%s stopped at once, %d connections not finished", self._name, self.connections)
         self._log_writer.flush()
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
@@ -133,20 +152,3 @@ class Service:
     def _server_endpoint(self) -> str:
         host, port = self._server.server_address[:2]
         return show_endpoint(str(host), int(port))
-
-
-def _listen(host: str, port: int, plan: Plan, note: Callable[[str, str], None]) -> Server:
-    """A server on `port`, or, where that is taken, on the next free one."""
-    try:
-        family, _, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    except (OSError, UnicodeError) as error:  # the latter for what can be no name of a host
-        raise Unavailable(f"there is no host {host}: {getattr(error, 'strerror', None) or error}") from error
-    for candidate in range(port, 65536 if port else 1):
-        try:
-            return Server(family, str(address[0]), candidate, plan, note)
-        except OSError as error:
-            # Two servers can bind one port with SO_REUSEADDR; the second fails when it listens. Both say this.
-            if error.errno != errno.EADDRINUSE:
-                raise Unavailable(f"cannot listen on {host}, port {candidate}: {error.strerror}") from error
-            LOG.warning("port %d is taken", candidate)
-    raise Unavailable(f"no port from {port} to 65535 is free on {host}")

@@ -73,7 +73,7 @@ class Settings(Section):
     port: Port = 9090
     store: StoreUrl = "sqlite:///data/porter.db"
     logging: str = "conf/logging.yaml"
-    workers: Literal["auto"] | Annotated[int, Field(ge=1)] = 1
+    workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
     tls: Tls = Tls()
     limits: Limits = Limits()

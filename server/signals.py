@@ -11,6 +11,7 @@ import select
 import signal
 import socket
 import time
+from collections.abc import Sequence
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -18,18 +19,21 @@ from common.deadline import poll_milliseconds
 
 WOKEN = 0
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_FIRST_TO_LAST = (WOKEN, *HANDLED)
+_FIRST_TO_LAST = (WOKEN, *HANDLED, signal.SIGCHLD)
 
 
 class Signals:
-    """While it is open, TERM, INT and HUP only come out of `wait`. To be used in the main thread."""
+    """While it is open, these signals only come out of `wait`. To be used in the main thread."""
+
+    def __init__(self, handled: Sequence[signal.Signals] = HANDLED) -> None:
+        self._handled = handled
 
     def __enter__(self) -> Self:
         self._came: set[int] = set()
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._previous_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, self._note) for number in HANDLED}
+        self._previous = {number: signal.signal(number, self._note) for number in self._handled}
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

@@ -130,11 +130,16 @@ class RunSh(PorterTestCase):
         self.assertEqual((69, ""), (status, out))
         self.assertIn("could not be installed", errors)
 
-    def test_what_is_not_built_yet_says_so(self) -> None:
-        self.run_sh()
-        status, out, errors = self.run_sh("bench")
-        self.assertEqual((64, ""), (status, out))
-        self.assertIn("not built yet", errors)
+    def test_the_load_generator_needs_no_more_than_the_programs_but_a_comparison_and_a_picture_do(self) -> None:
+        shutil.copytree(self.project / "server", self.project / "benchmarks")
+        self.assertEqual("started --port 1\n", self.run_sh("bench", "--port", "1")[1])
+        for arguments in (("--compare",), ("-c", "1", "--plot", "x.svg")):
+            status, out, errors = self.run_sh("bench", *arguments)
+            self.assertNotEqual((0, ""), (status, errors), out)  # there is no lock to install from
+            (self.project / "requirements-bench.lock").write_text("# nothing more\n")
+            status, out, _ = self.run_sh("bench", *arguments)
+            self.assertEqual((0, f"started {' '.join(arguments)}\n"), (status, out))
+            (self.project / "requirements-bench.lock").unlink()
 
     def test_what_the_tests_need_holds_all_that_the_programs_need(self) -> None:
         def pins(name: str) -> set[str]:

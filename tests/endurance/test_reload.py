@@ -49,8 +49,12 @@ class Behaviour:
         for thread in threads:
             thread.join(PATIENCE)
         self.assertEqual([], lost)
+        wait_until(lambda: self.all_have_left(server.log()), "a line for the end of each connection")
         self.assertEqual((0, "", ""), server.stop())
         self.assertEqual((sum(said), sum(said)), messages(server.log()))
+
+    def all_have_left(self: Any, log: str) -> bool:
+        return log.count("client connected") == log.count("client disconnected")
 
     def test_new_connections_get_the_new_limits_and_open_ones_keep_theirs(self: Any) -> None:
         server = self.start_process(mode="echo", limits={"max_message": 100})

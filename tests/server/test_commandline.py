@@ -6,15 +6,12 @@ import socket
 import subprocess
 import sys
 from typing import Any
-from unittest import mock
 
 import pexpect
 
 from common import VERSION
 from common.kinds import Kind
 from common.tls import fingerprint
-from server import commandline
-from server.configuration import Overrides
 from tests.support import PATIENCE, PorterTestCase, connect, environment, run_program, wait_until
 
 
@@ -43,7 +40,7 @@ class CommandLine(PorterTestCase):
         self.assertEqual((78, "", 2), (status, out, errors.count("\n")))
         self.assertIn("wrong.yaml:2:1: moed: unknown key", errors)
         self.assertEqual(78, self.server_status("--config", "none.yaml")[0])
-        self.assertEqual(78, self.server_status("--config", str(self.write_configuration(workers=2)))[0])
+        self.assertEqual(78, self.server_status("--config", str(self.write_configuration(workers=0)))[0])
 
     def test_what_cannot_be_had_is_69(self) -> None:
         path = self.write_configuration(host="192.0.2.99")
@@ -111,14 +108,6 @@ class Tls(PorterTestCase):
         client.expect_end()
         client.connection.close()
         self.assertEqual((0, "", ""), server.wait())
-
-
-class Reload(PorterTestCase):
-    def test_whatever_goes_wrong_in_a_reload_is_told_the_log_and_harms_nobody(self) -> None:
-        failing = mock.patch.object(commandline, "load", side_effect=RuntimeError("surprise"))
-        with failing, self.assertLogs("porter.server", "ERROR") as logged:
-            commandline._reload(mock.Mock(), self.folder / "x.yaml", Overrides())
-        self.assertIn("RuntimeError: surprise", logged.output[0])
 
 
 class Terminal(PorterTestCase):

@@ -13,7 +13,7 @@ mode: nosuch
 port: 70000
 port: 80
 tsl: {}
-workers: 2
+workers: 0
 limits: {max_message: big, foo: 1, idle_timeout: -1}
 handlers:
   auth: {options: {registration: ajar, passwords: {min_length: 0}}}
@@ -49,7 +49,7 @@ class Configurations(PorterTestCase):
             ("2:1: port:", "less than or equal to 65535, got 70000"),
             ("3:1: port:", "given twice, first in line 2"),
             ("4:1: tsl:", "unknown key"),
-            ("5:1: workers:", "not built yet"),
+            ("5:1: workers:", "greater than or equal to 1"),
             ("6:10: limits.max_message:", "valid integer, got 'big'"),
             ("6:28: limits.foo:", "unknown key"),
             ("6:36: limits.idle_timeout:", "greater than 0, got -1"),
@@ -86,7 +86,7 @@ class Configurations(PorterTestCase):
             ("handlers: {mine: {}}", "handlers.mine.class: missing"),
             ("tls: yes", "tls: Input should be a valid dictionary"),
             ("workers: many", "workers: Input should be 'auto', got 'many', or input should be a valid integer"),
-            ("cpu_affinity: off", "cpu_affinity: not built yet"),
+            ("cpu_affinity: 3", "cpu_affinity: Input should be 'auto' or 'off', got 3"),
             ("logging: nowhere.yaml", "No such file"),
             ("store: 'postgresql+psycopg://u:pw@h:abc/x'", "store: not a database URL"),
             ("store: 'sqlite:////tmp/x.db?timeout=abc'", "store: not a database URL"),

@@ -1,13 +1,14 @@
 """The threads that hash: how many there are, how long one waits, and that no place is lost."""
 
 import contextlib
+import os
 import threading
 import time
 from collections.abc import Iterator
 from functools import partial
-from unittest import mock
 
 from common.errors import Busy, Stopping
+from server.affinity import Cores
 from server.hashworkers import HashWorkers
 from tests.support import PATIENCE, PorterTestCase, at_once, wait_until
 
@@ -20,10 +21,17 @@ class HashWorkersTests(PorterTestCase):
         self.addCleanup(made.close)
         return made
 
-    def test_one_core_is_left_to_others_but_one_worker_there_is(self) -> None:
-        for cores, wanted in ((1, 1), (2, 1), (8, 7)):
-            with mock.patch("os.sched_getaffinity", return_value=set(range(cores))):
-                self.assertEqual(wanted, self.workers(None)._threads._max_workers)
+    def test_each_core_has_one_and_all_of_them_go_after_other_threads(self) -> None:
+        workers = self.workers(None)
+        self.assertEqual(len(Cores()), workers._threads._max_workers)
+        ours = os.getpriority(os.PRIO_PROCESS, 0)
+        self.assertGreater(workers.run(os.getpriority, os.PRIO_PROCESS, 0), ours)
+
+    def test_they_use_all_cores_although_the_process_keeps_to_one(self) -> None:
+        cores = Cores()
+        workers = HashWorkers(cores=cores)
+        self.addCleanup(workers.close)
+        self.assertEqual(len(cores), len(workers.run(os.sched_getaffinity, 0)))
 
     def test_what_is_computed_comes_back_and_what_is_raised_too(self) -> None:
         workers = self.workers()

@@ -15,29 +15,37 @@ class Giving(unittest.TestCase):
         self.enterContext(mock.patch.object(time, "monotonic", lambda: self.now))
         self.memory = Memory()
 
-    def heed(self, *connections: int) -> None:
-        for count in connections:
-            self.memory.heed(count)
+    def heed(self, served: int, connections: int, times: int = 1) -> None:
+        for _ in range(times):
+            self.memory.heed(served, connections)
             self.now += 1
 
-    def test_when_most_of_many_have_ended_it_is_given_back_a_few_times(self) -> None:
+    def test_when_many_have_ended_it_is_given_back_a_few_times(self) -> None:
+        self.heed(100, 100)
         self.heed(100, 51)
         self.assertEqual([], self.given)
-        self.heed(*[50] * 10)
+        self.heed(100, 50, times=10)
         self.assertEqual(4, len(self.given))
 
+    def test_those_that_came_and_went_unseen_count_too(self) -> None:
+        self.heed(0, 0)
+        self.heed(200, 0)
+        self.assertEqual(1, len(self.given))
+
     def test_a_few_connections_are_not_worth_it(self) -> None:
-        self.heed(10, 0, 10, 0, 49, 0)
+        self.heed(10, 0)
+        self.heed(49, 0)
         self.assertEqual([], self.given)
 
-    def test_many_more_are(self) -> None:
-        self.heed(100, *[10] * 5, 100, *[10] * 5)
+    def test_those_who_stay_are_counted_when_they_leave(self) -> None:
+        self.heed(200, 100, times=10)
+        self.assertEqual(4, len(self.given))
+        self.heed(200, 40, times=10)
         self.assertEqual(8, len(self.given))
 
     def test_however_often_it_is_called_it_does_so_once_a_second(self) -> None:
-        self.memory.heed(100)
         for _ in range(10):
-            self.memory.heed(0)
+            self.memory.heed(100, 0)
         self.assertEqual(1, len(self.given))
 
 

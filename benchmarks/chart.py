@@ -1,0 +1,52 @@
+"""The pictures: bars for a comparison, latency and throughput for a run. Only this module knows matplotlib."""
+
+from pathlib import Path
+from typing import Any
+
+from benchmarks.compare import CELLS, Figures
+from benchmarks.results import Result
+
+
+def _pyplot() -> Any:
+    import matplotlib
+
+    matplotlib.use("agg")
+    from matplotlib import pyplot
+
+    return pyplot
+
+
+def draw_run(path: Path, result: Result) -> None:
+    """Throughput by the second, and how many answers came within which time."""
+    pyplot = _pyplot()
+    figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
+    seconds = sorted(result.by_second)[:-1] or sorted(result.by_second)  # the last one may be cut short
+    left.plot([second + 1 for second in seconds], [result.by_second[second] for second in seconds], marker=".")
+    left.set(xlabel="second", ylabel="messages a second", ylim=(0, None))
+    latencies = sorted(result.latencies)
+    total = result.latencies.total()
+    seen, parts = 0, []
+    for latency in latencies:
+        seen += result.latencies[latency]
+        parts.append(100 * seen / total)
+    right.plot([latency * 1000 for latency in latencies], parts)
+    right.set(xlabel="latency, ms", ylabel="answers within it, %", xscale="log", ylim=(0, 100))
+    right.grid(visible=True, alpha=0.3)
+    figure.savefig(path)
+
+
+def draw_comparison(path: Path, figures: Figures) -> None:
+    """Messages a second of each server, a panel for each kind of work."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(2, 3, figsize=(12, 7), layout="constrained")
+    for panel, cell in zip(panels.flat, CELLS, strict=True):
+        names = list(figures)[::-1]
+        rates = [figures[name][cell].rate for name in names]
+        colors = ["tab:orange" if name.startswith("Porter") else "tab:blue" for name in names]
+        panel.barh(names, rates, color=colors)
+        panel.set_title(cell)
+        panel.ticklabel_format(axis="x", style="plain")
+        panel.tick_params(axis="both", labelsize=8)
+        panel.locator_params(axis="x", nbins=4)
+    figure.supxlabel("messages a second, medians")
+    figure.savefig(path)

@@ -1,0 +1,178 @@
+"""The clients of one process: each a connection and what it does, step by step, whenever bytes have come."""
+
+import ssl
+import time
+from collections import deque
+from collections.abc import Generator
+
+from benchmarks.connection import Connection
+from benchmarks.work import Kinds, Refused, Work, admission, bursts
+from common.framing import split
+from common.tls import client_context
+
+_LIMIT = 67_108_864
+
+
+class Tally:
+    """What the clients of one process have done; times are in seconds."""
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.times: list[float] = []
+
+
+class Client:
+    """The first part of every client: a connection, TLS if wanted, and being let in where there is an account."""
+
+    def __init__(self, work: Work, number: int, tally: Tally) -> None:
+        self.work = work
+        self.tally = tally
+        self.bursts = bursts(work, number)
+        self._context = client_context() if work.tls else None
+        if self._context is not None:
+            self._context.sslsocket_class = ssl.SSLSocket  # without messages of its own
+        self.token = ""
+        self.open()
+
+    def open(self) -> None:
+        """Raises OSError if nobody listens."""
+        self.started = time.monotonic()
+        self.connection = Connection(self.work, self._context)
+        self._agreed = self._context is None
+        self._data = b""
+        self._admission: Generator[bytes, str, str] | None = None
+        if self.work.account is not None:
+            token = self.token if self.work.kind is not Kinds.LOGIN else ""
+            self._admission = admission(self.work.account, token)
+            next(self._admission)
+        self.is_over = False
+        if not self._agreed:
+            self.on_event()  # the handshake begins with our word
+        elif self.is_in:
+            self.begin()
+
+    @property
+    def is_in(self) -> bool:
+        return self._agreed and self._admission is None
+
+    def on_event(self) -> None:
+        """Something has come, or can be sent. Raises OSError or a PorterError when it goes wrong."""
+        if not self._agreed:
+            self._agreed = self.connection.is_agreed()
+            if self._agreed and self._admission is None:
+                self.begin()
+            return
+        if self.connection.wants_to_send:
+            self.connection.send(b"")
+        while (data := self.connection.receive()) is not None:
+            if not data:
+                raise ConnectionResetError("the server ended it")
+            if self._admission is not None:
+                self._be_admitted(data)
+            else:
+                self.on_data(data)
+            if not self.connection.has_more():
+                return
+
+    def _be_admitted(self, data: bytes) -> None:
+        texts, end = split(self._data + data, _LIMIT)
+        self._data = (self._data + data)[end:]
+        for text in texts:
+            if self._admission is None:
+                raise Refused("the server says more than a greeting")
+            try:
+                answer = self._admission.send(text)
+            except StopIteration as admitted:
+                self.token = admitted.value
+                self._admission = None
+                self.begin()
+            else:
+                self.connection.send(answer)
+
+    def begin(self) -> None:
+        """The connection is there, and we are let in."""
+
+    def on_data(self, data: bytes) -> None:
+        """Answers, or parts of them, have come."""
+
+    def _done(self, count: int, since: float) -> None:
+        self.tally.messages += count
+        self.tally.times.append(time.monotonic() - since)
+
+
+class Echoing(Client):
+    """A burst, its echo, the next burst: as fast as the server answers."""
+
+    def begin(self) -> None:
+        self._turn = 0
+        self._expected = self.bursts[0]
+        self._parts: list[bytes] = []
+        self._missing = len(self._expected)
+        self._next()
+
+    def _next(self) -> None:
+        self._sent_at = time.monotonic()
+        self.connection.send(self._expected)
+
+    def on_data(self, data: bytes) -> None:
+        if len(data) < self._missing:
+            self._parts.append(data)
+            self._missing -= len(data)
+            return
+        if self._parts:
+            data = b"".join([*self._parts, data])
+            self._parts.clear()
+        if data != self._expected:
+            raise Refused("an answer is not what was sent")
+        self._done(self.work.depth, self._sent_at)
+        self._turn = 1 - self._turn
+        self._expected = self.bursts[self._turn]
+        self._missing = len(self._expected)
+        self._next()
+
+
+class Paced(Client):
+    """Messages at given moments, whether the last was answered or not; latencies count from those moments."""
+
+    def begin(self) -> None:
+        self._due: deque[float] = deque()
+        self._sent = self._answered = 0
+        frame = len(self.bursts[0]) // self.work.depth
+        self._frames = [burst[:frame] for burst in self.bursts]
+        self._data = b""
+
+    def send_one(self, moment: float) -> None:
+        self._due.append(moment)
+        self.connection.send(self._frames[self._sent % 2])
+        self._sent += 1
+
+    def on_data(self, data: bytes) -> None:
+        self._data += data
+        while len(self._data) >= len(expected := self._frames[self._answered % 2]):
+            if not self._data.startswith(expected) or not self._due:
+                raise Refused("an answer is not what was sent")
+            self._data = self._data[len(expected) :]
+            self._answered += 1
+            self._done(1, self._due.popleft())
+
+
+class Visiting(Client):
+    """A connection, one message and its echo or just the greeting, and the end; then it `is_over`."""
+
+    def begin(self) -> None:
+        if self.work.kind is Kinds.CONNECT:
+            self.connection.send(self.bursts[0])
+        else:
+            self._leave()
+
+    def on_data(self, data: bytes) -> None:
+        self._data += data
+        if len(self._data) < len(self.bursts[0]):
+            return
+        if self._data != self.bursts[0]:
+            raise Refused("an answer is not what was sent")
+        self._leave()
+
+    def _leave(self) -> None:
+        self._done(1, self.started)
+        self.is_over = True

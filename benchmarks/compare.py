@@ -1,0 +1,114 @@
+"""Porter beside other servers: the same work, in turns, several rounds, and the medians.
+
+Each server is kept on one core, and the load on the others, since what is left to chance there is more than the
+difference between servers. socketserver is measured a second time as both start by default, on all cores.
+"""
+
+import json
+import os
+import statistics
+import sys
+from contextlib import ExitStack
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from benchmarks.processes import measure
+from benchmarks.progress import Progress
+from benchmarks.servers import PEERS, PORTER, RunningServer
+from benchmarks.work import Kinds, Work
+from common.errors import ExitStatus
+
+_BASE = Work("127.0.0.1", 0, warmup=0.3)
+CELLS = {
+    "1/1": replace(_BASE, connections=1),
+    "64/1": _BASE,
+    "64/16": replace(_BASE, depth=16),
+    "500/1": replace(_BASE, connections=500),
+    "16/1 of 64 KiB": replace(_BASE, connections=16, size=65536),
+    "connecting": replace(_BASE, connections=32, kind=Kinds.CONNECT),
+}
+BY_DEFAULT = " by default"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Medians: messages a second, and microseconds of the server's processor time for each."""
+
+    rate: float
+    cost: float
+
+
+Figures = dict[str, dict[str, Figure]]
+
+
+def compare(rounds: int, seconds: float, picture: Path | None, *, as_json: bool) -> int:
+    """Measure all, show the table, and draw it if `picture` is given."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+    figures = _measure([PORTER, *PEERS], rounds, seconds, alone, others)
+    rivals = ["socketserver", PORTER]
+    by_default = _measure(rivals, rounds, seconds, None, None)
+    figures |= {name + BY_DEFAULT: by_default[name] for name in rivals}
+    if as_json:
+        shown = {name: {cell: vars(figure) for cell, figure in row.items()} for name, row in figures.items()}
+        print(json.dumps(shown, indent=2))
+    else:
+        print(table(figures))
+    if picture is not None:
+        from benchmarks.chart import draw_comparison
+
+        draw_comparison(picture, figures)
+    return ExitStatus.DONE
+
+
+def _measure(
+    names: list[str], rounds: int, seconds: float, server_cores: list[int] | None, load_cores: list[int] | None
+) -> Figures:
+    found: dict[tuple[str, str], list[Figure]] = {}
+    with ExitStack() as stack:
+        servers = [stack.enter_context(RunningServer(name, server_cores)) for name in names]
+        for number in range(rounds):
+            for cell, work in CELLS.items():
+                for server in servers:
+                    what = f"round {number + 1} of {rounds}, {cell}, {server.name}"
+                    mine = replace(work, port=server.port, seconds=seconds)
+                    with Progress(mine.warmup + mine.seconds, what) as progress:
+                        figure = _one(server, mine, load_cores, progress)
+                    found.setdefault((server.name, cell), []).append(figure)
+    return {
+        name: {
+            cell: Figure(
+                statistics.median(figure.rate for figure in found[name, cell]),
+                statistics.median(figure.cost for figure in found[name, cell]),
+            )
+            for cell in CELLS
+        }
+        for name in names
+    }
+
+
+def _one(server: RunningServer, work: Work, cores: list[int] | None, progress: Progress) -> Figure:
+    before = server.cpu_seconds()
+    result = measure(work, max(1, len(cores or [])), progress.tell, cores)
+    spent = server.cpu_seconds() - before
+    for text, count in result.errors.items():
+        print(f"{server.name}: error, {count} times: {text}", file=sys.stderr)
+    # The warm-up is in the processor's time, and so in the messages that it is divided by.
+    return Figure(result.rate, spent / (result.rate * (work.seconds + work.warmup)) * 1e6 if result.rate else 0.0)
+
+
+def table(figures: Figures) -> str:
+    """In Markdown: messages a second with the processor's time for each, then Porter's part of them."""
+    heads, rule = " | ".join(CELLS), "|---" * (len(CELLS) + 1) + "|"
+    lines = [f"| messages a second (\u00b5s of processor each) | {heads} |", rule]
+    for name, row in figures.items():
+        cells = [f"{figure.rate:,.0f} ({figure.cost:.1f})" for figure in row.values()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    lines += ["", f"| Porter / peer | {heads} |", rule]
+    for name, row in figures.items():
+        if name.startswith(PORTER):
+            continue
+        ours = figures[PORTER + BY_DEFAULT if name.endswith(BY_DEFAULT) else PORTER]
+        cells = [f"{ours[cell].rate / figure.rate:.2f}" if figure.rate else "-" for cell, figure in row.items()]
+        lines.append(f"| {name} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)

@@ -1,0 +1,89 @@
+"""Several processes that work at the same time, and one result of all: a Python process fills no more than a core."""
+
+import multiprocessing
+import os
+import time
+from collections.abc import Callable, Sequence
+from itertools import pairwise
+from multiprocessing.connection import Connection, wait
+from typing import Any
+
+from benchmarks.load import Load
+from benchmarks.results import Result
+from benchmarks.work import Work
+from common.errors import PorterError, Unavailable
+
+_READY = "ready"
+
+
+def measure(
+    work: Work, processes: int, tell: Callable[[int], object] = lambda _: None, cores: Sequence[int] | None = None
+) -> Result:
+    """Do the work in so many processes, on `cores` if given; `tell` hears of each second's answers.
+
+    Raises Unavailable if a process cannot do its part.
+    """
+    processes = min(processes, work.connections)
+    context = multiprocessing.get_context("fork")
+    bounds = [work.connections * number // processes for number in range(processes + 1)]
+    children = []
+    for first, last in pairwise(bounds):
+        ours, theirs = context.Pipe()
+        child = context.Process(target=_work, args=(theirs, work, range(first, last), cores), daemon=True)
+        child.start()
+        theirs.close()
+        children.append((child, ours))
+    try:
+        pipes = [pipe for _, pipe in children]
+        for pipe in pipes:
+            _expect(pipe)
+        start = time.monotonic() + 0.05
+        for pipe in pipes:
+            pipe.send(start)
+        return _gather(pipes, tell)
+    finally:
+        for child, pipe in children:
+            child.terminate()
+            child.join()
+            pipe.close()
+
+
+def _gather(pipes: list[Connection], tell: Callable[[int], object]) -> Result:
+    total = Result()
+    left = list(pipes)
+    while left:
+        for pipe in wait(left):
+            assert isinstance(pipe, Connection)
+            said = _expect(pipe)
+            if isinstance(said, Result):
+                total.merge(said)
+                left.remove(pipe)
+            else:
+                tell(said)
+    return total
+
+
+def _expect(pipe: Connection) -> Any:
+    try:
+        said = pipe.recv()
+    except EOFError:
+        raise Unavailable("a process of the load generator has died") from None
+    if isinstance(said, PorterError):
+        raise said
+    return said
+
+
+def _work(pipe: Connection, work: Work, numbers: range, cores: Sequence[int] | None) -> None:
+    if cores is not None and hasattr(os, "sched_setaffinity"):
+        os.sched_setaffinity(0, cores)
+    try:
+        with Load(work, numbers) as load:
+            load.settle()
+            pipe.send(_READY)
+            pipe.send(load.run(pipe.recv(), pipe.send))
+    except PorterError as error:
+        pipe.send(Unavailable(str(error)))
+    except OSError as error:
+        pipe.send(Unavailable(f"{work.host}, port {work.port}: {error.strerror or error}"))
+    except KeyboardInterrupt:
+        pass

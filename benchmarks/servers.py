@@ -1,0 +1,111 @@
+"""The servers of a comparison: each a process, kept on one core or not, and what processor time it takes."""
+
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from common import PROJECT_ROOT
+from common.errors import Unavailable
+
+PORTER = "Porter"
+PEERS = {
+    "socketserver": "socketserver_threads",
+    "asyncio streams": "asyncio_streams",
+    "Twisted": "twisted_int32",
+    "gevent": "gevent_greenlets",
+    "asyncio Protocol": "asyncio_protocol",
+    "uvloop Protocol": "uvloop_protocol",
+}
+_PATIENCE = 20.0
+
+
+class RunningServer:
+    """Started when it is entered, stopped when it is left; raises Unavailable if it does not start."""
+
+    def __init__(self, name: str, cores: Sequence[int] | None) -> None:
+        self.name = name
+        self._cores = cores
+
+    def __enter__(self) -> Self:
+        self._folder = tempfile.TemporaryDirectory()
+        self.port = 0 if self.name == PORTER else _free_port()
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", *self._command()],
+            env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,  # most of the peers print a traceback for each client that leaves
+            text=True,
+            preexec_fn=self._keep_to_cores if self._cores else None,
+        )
+        try:
+            self._wait_until_it_listens()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def _wait_until_it_listens(self) -> None:
+        if self.name == PORTER:  # which says where
+            assert self._process.stdout is not None
+            words = self._process.stdout.readline().split()
+            if not words:
+                raise Unavailable(f"{self.name} does not start")
+            self.port = int(words[2].rpartition(":")[2])
+            return
+        deadline = time.monotonic() + _PATIENCE
+        while self._process.poll() is None and time.monotonic() < deadline:
+            try:
+                socket.create_connection(("127.0.0.1", self.port)).close()
+                return
+            except OSError:
+                time.sleep(0.02)
+        raise Unavailable(f"{self.name} does not start")
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._process.terminate()
+        try:
+            self._process.wait(_PATIENCE)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait()
+        if self._process.stdout is not None:
+            self._process.stdout.close()
+        self._folder.cleanup()
+
+    def cpu_seconds(self) -> float:
+        """What the process has spent so far; 0 where the system does not tell."""
+        try:
+            fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return 0.0
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def _command(self) -> list[str]:
+        if self.name != PORTER:
+            return [f"benchmarks.peers.{PEERS.get(self.name, self.name)}", str(self.port)]
+        folder = Path(self._folder.name)
+        logging = (PROJECT_ROOT / "conf/logging.yaml").read_text().replace("filename: logs/", f"filename: {folder}/")
+        (folder / "logging.yaml").write_text(logging)
+        (folder / "server.yaml").write_text(
+            f"logging: {folder}/logging.yaml\n"
+            "limits: {max_connections: 10000, max_connections_per_address: 10000}\n"
+        )
+        configuration = str(folder / "server.yaml")
+        return ["server", "echo", "--no-tls", "--no-input", "--config", configuration, "--port", str(self.port)]
+
+    def _keep_to_cores(self) -> None:
+        if self._cores and hasattr(os, "sched_setaffinity"):
+            os.sched_setaffinity(0, self._cores)
+
+
+def _free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as probe:
+        return int(probe.getsockname()[1])

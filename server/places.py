@@ -1,0 +1,117 @@
+"""How many connections there may be, in all and from one source: counted in this process, or by all workers together.
+
+Who is connected, and what is said, is not known here.
+"""
+
+import contextlib
+import fcntl
+import hashlib
+import mmap
+import os
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from typing import Protocol
+
+from common.errors import ConnectionRefused
+from server.settings import Limits
+
+_BUCKETS = 65_536
+"""Counters of each worker; two sources that fall into one share their places, which few of any thousand do."""
+
+
+class Places(Protocol):
+    """For one thread at a time."""
+
+    def take(self, source: str, limits: Limits) -> None:
+        """Count a connection in; raises ConnectionRefused, with a reason for the client, if there is no place."""
+
+    def give_back(self, source: str) -> None: ...
+
+
+class OwnPlaces:
+    """Those of a server that is one process."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._by_source: Counter[str] = Counter()
+
+    def take(self, source: str, limits: Limits) -> None:
+        _check(self._count, self._by_source[source], limits)
+        self._count += 1
+        self._by_source[source] += 1
+
+    def give_back(self, source: str) -> None:
+        self._count -= 1
+        self._by_source[source] -= 1
+        if not self._by_source[source]:
+            del self._by_source[source]
+
+
+class SharedPlaces:
+    """Counters in memory that all workers see, each with its own, so that one's can be cleared.
+
+    The lock is a file's, which the kernel takes back from whoever is killed while holding it.
+    """
+
+    def __init__(self, workers: int) -> None:
+        self._memory = mmap.mmap(-1, workers * (1 + _BUCKETS) * 4)
+        self._counts = memoryview(self._memory).cast("I")
+        self._workers = workers
+        self._key = os.urandom(16)
+        self._lock = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the server lives
+
+    def of(self, worker: int) -> "WorkersPlaces":
+        return WorkersPlaces(self, worker)
+
+    def clear(self, worker: int) -> None:
+        """Give back all that a worker had, which has ended."""
+        with self.locked():
+            start = worker * (1 + _BUCKETS)
+            self._memory[start * 4 : (start + 1 + _BUCKETS) * 4] = bytes((1 + _BUCKETS) * 4)
+
+    def bucket(self, source: str) -> int:
+        digest = hashlib.blake2b(source.encode(), digest_size=8, key=self._key).digest()
+        return 1 + int.from_bytes(digest, "big") % _BUCKETS
+
+    def total(self, place: int) -> int:
+        """Of all workers; place 0 counts all connections, the others those of the sources in a bucket."""
+        return sum(self._counts[worker * (1 + _BUCKETS) + place] for worker in range(self._workers))
+
+    def add(self, worker: int, place: int, count: int) -> None:
+        self._counts[worker * (1 + _BUCKETS) + place] += count
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        try:
+            yield
+        finally:
+            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+
+class WorkersPlaces:
+    """Those that all workers share, for one of them."""
+
+    def __init__(self, shared: SharedPlaces, worker: int) -> None:
+        self._shared = shared
+        self._worker = worker
+
+    def take(self, source: str, limits: Limits) -> None:
+        bucket = self._shared.bucket(source)
+        with self._shared.locked():
+            _check(self._shared.total(0), self._shared.total(bucket), limits)
+            self._shared.add(self._worker, 0, 1)
+            self._shared.add(self._worker, bucket, 1)
+
+    def give_back(self, source: str) -> None:
+        # Without the lock: nobody else writes the counters of this worker.
+        self._shared.add(self._worker, 0, -1)
+        self._shared.add(self._worker, self._shared.bucket(source), -1)
+
+
+def _check(count: int, of_source: int, limits: Limits) -> None:
+    if count >= limits.max_connections:
+        raise ConnectionRefused("the server is full, try again later")
+    if of_source >= limits.max_connections_per_address:
+        raise ConnectionRefused("too many connections from your address")

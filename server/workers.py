@@ -1,0 +1,153 @@
+"""Several processes that serve on one socket, and their parent, which starts, watches and replaces them.
+
+The parent has no threads, so that it may fork at any time, and serves nobody. What serving is, it does not know.
+"""
+
+import contextlib
+import logging
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from common.errors import ExitStatus, PorterError, Unavailable
+from server.signals import Signals
+
+LOG = logging.getLogger("porter.server")
+
+_GRACE = 1.7
+"""Seconds after the drain in which the workers end; then they are killed."""
+
+_PAUSE = 0.5
+"""Seconds until a worker that has not lived for longer than that is replaced."""
+
+
+@dataclass
+class _Worker:
+    pid: int
+    started: float
+
+
+class Workers:
+    """`work` is what a worker does, and never returns: it gets its number, this, and what to call when it is ready.
+
+    `forget` is told the number of a worker that has ended.
+    """
+
+    def __init__(
+        self,
+        count: int,
+        work: "Callable[[int, Workers, Callable[[str], None]], NoReturn]",
+        forget: Callable[[int], None] = lambda _: None,
+    ) -> None:
+        self._count = count
+        self._work = work
+        self._forget = forget
+        self._workers: dict[int, _Worker] = {}
+        self._missing: dict[int, float] = {}  # the numbers of those who have died, and when to replace them
+        # The parent alone holds the writing end: when it is gone, however it went, the workers read the end of it.
+        self._life_reader, self._life_writer = os.pipe()
+
+    def start(self) -> str:
+        """Start them all; what they say of themselves. Raises Unavailable if one cannot start."""
+        reports = [self._start(number) for number in range(self._count)]
+        said = [_read(report) for report in reports]
+        for text in said:
+            if not text.startswith("ready "):
+                self._signal(signal.SIGKILL)
+                while self._workers:
+                    self.reap()
+                    time.sleep(0.01)
+                raise Unavailable(text.removeprefix("failed ") or "a worker could not be started")
+        return said[0].removeprefix("ready ")
+
+    def reload(self) -> None:
+        self._signal(signal.SIGHUP)
+
+    def watch(self) -> float | None:
+        """Replace those who have died; in how many seconds to look again, None for when one dies."""
+        self.reap()
+        now = time.monotonic()
+        for number in [number for number, moment in self._missing.items() if moment <= now]:
+            del self._missing[number]
+            os.close(self._start(number))
+        return max(0.0, min(self._missing.values()) - now) if self._missing else None
+
+    def stop(self, signals: Signals, drain_timeout: float) -> None:
+        """Have them drain; a second TERM or INT is theirs too. Who takes too long is killed."""
+        self._missing.clear()
+        self._signal(signal.SIGTERM)
+        latest = time.monotonic() + drain_timeout + _GRACE
+        while self._workers:
+            number = signals.wait(latest - time.monotonic())
+            if number in (signal.SIGTERM, signal.SIGINT):
+                self._signal(signal.SIGTERM)
+            elif number is None:
+                LOG.warning("%d workers killed, they took too long", len(self._workers))
+                self._signal(signal.SIGKILL)
+                latest += _GRACE
+            self.reap()
+
+    def reap(self) -> None:
+        """Take note of those who have ended."""
+        for number, worker in list(self._workers.items()):
+            pid, status = os.waitpid(worker.pid, os.WNOHANG)
+            if pid:
+                del self._workers[number]
+                self._forget(number)
+                self._has_ended(number, worker, os.waitstatus_to_exitcode(status))
+
+    def _has_ended(self, number: int, worker: _Worker, code: int) -> None:
+        now = time.monotonic()
+        self._missing[number] = now if now - worker.started > _PAUSE else now + _PAUSE
+        if code:
+            how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
+            LOG.error("worker %d, pid %d, %s", number + 1, worker.pid, how)
+
+    def _signal(self, number: int) -> None:
+        for worker in self._workers.values():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(worker.pid, number)
+
+    def _start(self, number: int) -> int:
+        """Fork a worker; the descriptor on which it says that it is ready, or why not."""
+        reader, writer = os.pipe()
+        pid = os.fork()
+        if pid == 0:
+            os.close(reader)
+            self._be_worker(number, writer)
+        os.close(writer)
+        self._workers[number] = _Worker(pid, time.monotonic())
+        return reader
+
+    def _be_worker(self, number: int, report: int) -> NoReturn:
+        # Of its own group, so that Ctrl-C on the terminal is the parent's to pass on, and comes once.
+        os.setpgid(0, 0)
+        signal.set_wakeup_fd(-1)
+        os.close(self._life_writer)
+
+        def say(text: str) -> None:
+            with contextlib.suppress(OSError):  # nobody waits to hear that one is replaced
+                os.write(report, text.encode())
+                os.close(report)
+
+        try:
+            self._work(number, self, lambda text: say(f"ready {text}"))
+        except PorterError as error:
+            say(f"failed {error}")
+            os._exit(error.status)
+        except BaseException:
+            LOG.exception("a worker failed")
+            os._exit(ExitStatus.UNAVAILABLE)
+
+    def wait_for_parents_end(self) -> None:
+        """To be called in a worker, in a thread of its own: returns when the parent is gone."""
+        while os.read(self._life_reader, 1):
+            pass
+
+
+def _read(report: int) -> str:
+    with os.fdopen(report, "rb") as stream:
+        return stream.read().decode()

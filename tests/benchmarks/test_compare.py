@@ -1,0 +1,43 @@
+"""The comparison's table, and that each of the servers whose libraries are here answers as Porter does."""
+
+import importlib.util
+import unittest
+
+from benchmarks.compare import BY_DEFAULT, CELLS, Figure, table
+from benchmarks.processes import measure
+from benchmarks.servers import PEERS, PORTER, RunningServer
+from benchmarks.work import Work
+from common.errors import Unavailable
+
+LIBRARIES = {"Twisted": "twisted", "gevent": "gevent", "uvloop Protocol": "uvloop"}
+
+
+class Comparison(unittest.TestCase):
+    def test_the_table_shows_rates_costs_and_ratios(self) -> None:
+        ours, theirs = Figure(3000.0, 1.5), Figure(2000.0, 2.0)
+        names = {PORTER: ours, "asyncio streams": theirs}
+        names |= {PORTER + BY_DEFAULT: theirs, "socketserver" + BY_DEFAULT: ours}
+        shown = table({name: dict.fromkeys(CELLS, figure) for name, figure in names.items()}).splitlines()
+        self.assertIn("| Porter | 3,000 (1.5) | ", shown[2])
+        self.assertIn("| asyncio streams | 1.50 | ", shown[-2])
+        self.assertIn("| socketserver by default | 0.67 | ", shown[-1])
+
+    def test_all_servers_give_back_what_they_get(self) -> None:
+        for name in (PORTER, *PEERS):
+            library = LIBRARIES.get(name)
+            if library and importlib.util.find_spec(library) is None:
+                print(f"{name} is left out: {library} is not installed (./run.sh bench --compare installs it)")
+                continue
+            with self.subTest(name), RunningServer(name, None) as server:
+                for depth, size in ((4, 64), (1, 65536)):
+                    work = Work(
+                        "127.0.0.1", server.port, connections=2, depth=depth, size=size, warmup=0, seconds=0.2
+                    )
+                    result = measure(work, 1)
+                    self.assertEqual({}, result.errors)
+                    self.assertGreater(result.messages, 0)
+                self.assertGreater(server.cpu_seconds(), 0)
+
+    def test_a_server_that_does_not_start_is_told(self) -> None:
+        with self.assertRaisesRegex(Unavailable, "nothing does not start"), RunningServer("nothing", None):
+            pass

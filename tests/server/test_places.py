@@ -1,0 +1,92 @@
+"""Places: counted exactly, by one process or by several at once, and given back when one is killed."""
+
+import os
+import signal
+from typing import Any
+
+from common.errors import ConnectionRefused
+from server.places import OwnPlaces, Places, SharedPlaces
+from server.settings import Limits
+from tests.support import PorterTestCase
+
+LIMITS = Limits(max_connections=5, max_connections_per_address=3)
+
+
+class Behaviour:
+    places: Places
+
+    def test_a_source_and_all_together_have_so_many_and_a_freed_one_is_free_at_once(self: Any) -> None:
+        places = self.places
+        for source in "aaa":
+            places.take(source, LIMITS)
+        with self.assertRaisesRegex(ConnectionRefused, "from your address"):
+            places.take("a", LIMITS)
+        places.take("b", LIMITS)
+        places.take("b", LIMITS)
+        with self.assertRaisesRegex(ConnectionRefused, "the server is full"):
+            places.take("c", LIMITS)
+        places.give_back("a")
+        places.take("c", LIMITS)
+
+
+class Own(Behaviour, PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.places = OwnPlaces()
+
+    def test_nothing_is_kept_of_a_source_that_has_left(self) -> None:
+        places = OwnPlaces()
+        places.take("a", LIMITS)
+        places.give_back("a")
+        self.assertFalse(places._by_source)
+
+
+class Shared(Behaviour, PorterTestCase):
+    def setUp(self) -> None:
+        super().setUp()
+        self.shared = SharedPlaces(2)
+        self.addCleanup(self.shared._lock.close)
+        self.places = self.shared.of(0)
+
+    def test_what_one_worker_took_the_other_cannot_have(self) -> None:
+        other = self.shared.of(1)
+        self.places.take("a", LIMITS)
+        for _ in range(2):
+            other.take("a", LIMITS)
+        self.assertRaises(ConnectionRefused, self.places.take, "a", LIMITS)
+        other.give_back("a")
+        self.places.take("a", LIMITS)
+
+    def test_what_a_worker_had_is_given_back_when_it_has_ended(self) -> None:
+        other = self.shared.of(1)
+        for source in "abcde":
+            other.take(source, LIMITS)
+        self.assertRaises(ConnectionRefused, self.places.take, "f", LIMITS)
+        self.shared.clear(1)
+        self.places.take("f", LIMITS)
+
+    def test_processes_that_take_at_the_same_time_take_no_more_than_there_are(self) -> None:
+        limits = Limits(max_connections=1000, max_connections_per_address=150)
+        children = []
+        for number in range(2):
+            child = os.fork()
+            if child == 0:
+                taken = 0
+                for _ in range(200):
+                    try:
+                        self.shared.of(number).take("a", limits)
+                    except ConnectionRefused:
+                        break
+                    taken += 1
+                os._exit(min(taken, 255))
+            children.append(child)
+        counts = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
+        self.assertEqual(150, sum(counts))
+
+    def test_who_is_killed_with_the_lock_keeps_it_from_nobody(self) -> None:
+        child = os.fork()
+        if child == 0:
+            with self.shared.locked():
+                os.kill(os.getpid(), signal.SIGKILL)
+        os.waitpid(child, 0)
+        self.places.take("a", LIMITS)

@@ -1,0 +1,133 @@
+"""A server of several workers, from outside: one port, one log, limits that hold across, and one worker's death."""
+
+import os
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+from common.errors import PorterError
+from common.kinds import Kind
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, wait_until
+
+
+class Supervised(PorterTestCase):
+    def workers(self, server: ServerProcess) -> list[int]:
+        shown = subprocess.run(
+            ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False
+        ).stdout
+        return [int(pid) for pid in shown.split()]
+
+    def test_one_port_one_line_one_log_and_a_clean_stop(self) -> None:
+        server = self.start_process("echo", workers=3, tls={"enabled": False})
+        self.assertEqual(3, len(self.workers(server)))
+        clients = [server.connect() for _ in range(30)]
+        for client in clients:
+            client.send_message("hello")
+        for client in clients:
+            self.assertEqual("hello", client.receive_message())
+        status, out, errors = server.stop()
+        self.assertEqual((0, "", ""), (status, out, errors))
+        for client in clients:
+            self.assertEqual("ERROR the server is stopping", client.receive_message())
+            client.close()
+        log = server.log()
+        self.assertEqual((30, 60), messages(log))  # with the farewells
+        self.assertEqual(1, log.count("server started, pid "))
+        self.assertEqual(1, log.count("server stopped"))
+        self.assertEqual(3, log.count("worker stopped"))
+
+    def test_a_worker_that_is_killed_costs_its_own_connections_and_is_back_within_a_second(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"max_connections": 8})
+        clients = [server.connect() for _ in range(8)]
+        for client in clients:
+            client.send_message("x")
+            client.receive_message()
+        first = self.workers(server)[0]
+        before = set(self.workers(server))
+        os.kill(first, signal.SIGKILL)
+        start = time.monotonic()
+        wait_until(lambda: len(set(self.workers(server)) - before) == 1, "another worker")
+        self.assertLess(time.monotonic() - start, 1)
+        lost = 0
+        for client in clients:
+            try:
+                client.send_message("still here")
+                if client.receive_message() is None:
+                    lost += 1
+            except PorterError:
+                lost += 1
+        self.assertLess(lost, 8)
+        for _ in range(lost):  # their places are free again, and no more than those
+            client = server.connect()
+            client.send_message("new")
+            self.assertEqual("new", client.receive_message())
+            clients.append(client)
+        refused = server.connect()
+        self.assertEqual("ERROR the server is full, try again later", refused.receive_message())
+        self.assertIn("was ended by signal 9", server.log())
+        for client in [*clients, refused]:
+            client.close()
+
+    def test_limits_hold_across_the_workers_exactly(self) -> None:
+        limits = {"max_connections_per_address": 10}
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits=limits)
+        served = refused = 0
+        clients = [server.connect() for _ in range(40)]
+        for client in clients:
+            try:
+                client.send_message("x")
+                answer = client.receive_message()
+            except PorterError:
+                answer = "lost"
+            served += answer == "x"
+            refused += answer == "ERROR too many connections from your address"
+        self.assertEqual((10, 30), (served, refused))
+        for client in clients:
+            client.close()
+
+    def test_a_session_of_one_worker_is_good_in_all(self) -> None:
+        server = self.start_process(workers=2, tls={"enabled": False}, mode="auth")
+        token = server.talk().register("ann", "correct horse")
+        for _ in range(6):
+            client = server.talk()
+            client.give_token(token)
+            client.expect(Kind.TEXT, "Hello, ann!")
+
+    def test_hup_reaches_all_and_a_wrong_file_is_explained_once(self) -> None:
+        server = self.start_process(workers=2, tls={"enabled": False}, mode="echo")
+        self.write_configuration(workers=2, tls={"enabled": False}, mode="echo", limits={"max_message": 5})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (echo") == 2, "two reloads")
+        for _ in range(6):
+            client = server.connect()
+            client.send_message("123456")
+            self.assertIn("over the limit of 5", client.receive_message() or "")
+            client.close()
+        (self.folder / "server.yaml").write_text("moed: echo\n")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("not reloaded: ")
+        self.assertEqual(1, server.log().count("unknown key"))
+
+    def test_what_keeps_a_worker_from_starting_is_told_and_is_the_status(self) -> None:
+        path = self.write_configuration(workers=2, mode="auth", store=f"sqlite:///{self.folder}/file/porter.db")
+        (self.folder / "file").write_text("")
+        server = ServerProcess(self, "--config", str(path), wait=False)
+        _, errors = server.process.communicate(timeout=PATIENCE)
+        self.assertEqual(69, server.process.returncode, errors)
+        self.assertIn("porter: ", errors)
+        server.close()
+
+    def test_workers_keep_to_a_core_each_unless_it_is_turned_off(self) -> None:
+        for setting, kept in (("auto", True), ("off", False)):
+            server = self.start_process("echo", workers=2, cpu_affinity=setting, tls={"enabled": False})
+            allowed = [_cores(pid) for pid in self.workers(server)]
+            all_cores = len(os.sched_getaffinity(0))
+            self.assertEqual([1, 1] if kept else [all_cores] * 2, [len(cores) for cores in allowed])
+            if kept and all_cores > 1:
+                self.assertNotEqual(*allowed)
+            server.stop()
+
+
+def _cores(pid: int) -> set[int]:
+    return os.sched_getaffinity(pid) if Path(f"/proc/{pid}").exists() else set()

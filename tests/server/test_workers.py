@@ -1,0 +1,120 @@
+"""Worker processes: started together, replaced when they die, stopped in time. Their parent is one, too."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+
+from common import PROJECT_ROOT
+from tests.support import PATIENCE, PorterTestCase, wait_until
+
+PARENT = """
+import os, signal, sys, threading, time
+from common.errors import Unavailable
+from server.signals import HANDLED, Signals
+from server.workers import Workers
+
+def work(number, workers, say):
+    threading.Thread(target=lambda: (workers.wait_for_parents_end(), os._exit(0)), daemon=True).start()
+    print("worker", number, os.getpid(), flush=True)
+{work}
+
+with Signals((*HANDLED, signal.SIGCHLD)) as signals:
+    workers = Workers(2, work, lambda number: print("forget", number, flush=True))
+    try:
+        print("said", workers.start(), flush=True)
+    except Unavailable as error:
+        print("cannot:", error, flush=True)
+        os._exit(69)
+    while (number := signals.wait(workers.watch())) != signal.SIGTERM:
+        if number == signal.SIGHUP:
+            workers.reload()
+    workers.stop(signals, 0.2)
+print("stopped", flush=True)
+"""
+OBEDIENT = """
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.signal(signal.SIGHUP, lambda *_: print("reload", number, flush=True))
+say("here")
+while True:
+    signal.pause()
+"""
+
+
+class Processes(PorterTestCase):
+    def start(self, work: str) -> "subprocess.Popen[str]":
+        code = PARENT.format(work=textwrap.indent(work, "    "))
+        parent = subprocess.Popen(
+            [sys.executable, "-c", code], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        )
+        self.addCleanup(self.end, parent)
+        return parent
+
+    def end(self, parent: "subprocess.Popen[str]") -> None:
+        parent.kill()
+        parent.communicate()
+
+    def read(self, parent: "subprocess.Popen[str]", count: int) -> list[str]:
+        assert parent.stdout is not None
+        return sorted(parent.stdout.readline().strip() for _ in range(count))
+
+    def pids(self, lines: list[str]) -> list[int]:
+        return [int(line.split()[2]) for line in lines if line.startswith("worker")]
+
+    def test_all_are_started_hear_of_a_reload_and_stop(self) -> None:
+        parent = self.start(OBEDIENT)
+        lines = self.read(parent, 3)
+        self.assertEqual("said here", lines[0])
+        self.assertEqual(2, len(set(self.pids(lines))))
+        parent.send_signal(signal.SIGHUP)
+        self.assertEqual(["reload 0", "reload 1"], self.read(parent, 2))
+        parent.send_signal(signal.SIGTERM)
+        self.assertEqual(["forget 0", "forget 1", "stopped"], self.read(parent, 3))
+        self.assertEqual(0, parent.wait(PATIENCE))
+
+    def test_one_that_is_killed_is_replaced_within_a_second_and_a_bit(self) -> None:
+        parent = self.start(OBEDIENT)
+        pids = self.pids(self.read(parent, 3))
+        start = time.monotonic()
+        os.kill(pids[0], signal.SIGKILL)
+        lines = self.read(parent, 2)
+        self.assertTrue(lines[0].startswith("forget "), lines)
+        self.assertNotIn(self.pids(lines)[0], pids)
+        self.assertLess(time.monotonic() - start, 2)
+
+    def test_those_that_cannot_start_end_it_with_the_reason(self) -> None:
+        parent = self.start("raise Unavailable('no database')")
+        out, _ = parent.communicate(timeout=PATIENCE)
+        self.assertIn("cannot: no database\n", out)
+        self.assertEqual(69, parent.returncode)
+
+    def test_one_that_dies_without_a_word_before_it_is_ready_ends_it_too(self) -> None:
+        parent = self.start("os._exit(3)")
+        out, errors = parent.communicate(timeout=PATIENCE)
+        self.assertIn("cannot: a worker could not be started\n", out)
+        self.assertIn("ended with status 3", errors)
+
+    def test_who_does_not_end_is_killed(self) -> None:
+        parent = self.start(OBEDIENT.replace("lambda *_: os._exit(0)", "signal.SIG_IGN"))
+        self.read(parent, 3)
+        start = time.monotonic()
+        parent.send_signal(signal.SIGTERM)
+        self.assertEqual(0, parent.wait(PATIENCE))
+        self.assertLess(time.monotonic() - start, 0.2 + 2.5)
+
+    def test_without_their_parent_they_end(self) -> None:
+        parent = self.start(OBEDIENT)
+        pids = self.pids(self.read(parent, 3))
+        parent.kill()
+        parent.wait(PATIENCE)
+        wait_until(lambda: not any(_is_there(pid) for pid in pids), "the end of the workers")
+
+
+def _is_there(pid: int) -> bool:
+    try:
+        with open(f"/proc/{pid}/stat", encoding="ascii") as stat:
+            return stat.read().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
