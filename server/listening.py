@@ -7,7 +7,7 @@ import socket
 from common.errors import Unavailable
 
 LOG = logging.getLogger("porter.server")
-_BACKLOG = 512  # connections the kernel keeps until they are accepted; the library's 5 refuses bursts
+_BACKLOG = 4096  # connections the kernel keeps until they are accepted; beyond, who connects tries again after a second
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -83,6 +83,30 @@ class Exhaustion(PorterTestCase):
         self.assertNotIn("Traceback", server.log())
         self.assertEqual((0, "", ""), server.stop())
 
+    def test_thousands_who_come_and_leave_at_once_take_seconds(self) -> None:
+        count = 3000
+        before = resource.getrlimit(resource.RLIMIT_NOFILE)
+        hard = before[1]
+        if hard < count + 200:
+            self.skipTest(f"it takes {count + 200} open files, and {hard} are allowed")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+        self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, before)
+        limits = {"max_connections": count + 10, "max_connections_per_address": count + 10}
+        server = self.start_process("echo", tls={"enabled": False}, limits=limits)
+        start = time.monotonic()
+        crowd = [server.connect() for _ in range(count)]
+        for client in crowd:
+            client.send_message("x")
+        for client in crowd:
+            self.assertEqual("x", client.receive_message())
+        self.assertLess(time.monotonic() - start, 5)
+        self.echoes(crowd[0])
+        start = time.monotonic()
+        for client in crowd:
+            client.close()
+        wait_until(lambda: descriptors(server.process.pid) < 100, "an end of all connections")
+        self.assertLess(time.monotonic() - start, 5)
+
     def test_after_a_load_it_is_back_where_it_was(self) -> None:
         server = self.start_process("echo", limits={"max_connections_per_address": 1000})
         pid = server.process.pid
