@@ -1,6 +1,5 @@
 """The clients of one process: each a connection and what it does, step by step, whenever bytes have come."""
 
-import ssl
 import time
 from collections import deque
 from collections.abc import Generator
@@ -29,8 +28,6 @@ class Client:
         self.tally = tally
         self.bursts = bursts(work, number)
         self._context = client_context() if work.tls else None
-        if self._context is not None:
-            self._context.sslsocket_class = ssl.SSLSocket  # without messages of its own
         self.token = ""
         self.open()
 

@@ -10,7 +10,6 @@ from client.tokens import WITHOUT_TLS
 from client.trust import Peer, Policy, Server, Trust
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
 from common.journal import Digest, Journal
-from common.messages import MessageMixin
 from common.sockets import MessageSocket
 from common.tls import SecureMessageSocket, client_context, fingerprint
 from common.waiting import Timeouts
@@ -20,7 +19,7 @@ _CONNECT_TIMEOUT = 10.0
 _SEND_TIMEOUT = 60.0
 
 
-def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageMixin, Peer]:
+def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageSocket, Peer]:
     """A connection, with TLS unless `trust` is None, and who is at its other end.
 
     Raises Unavailable if nobody listens there, HandshakeFailed, and TrustError.
@@ -34,7 +33,7 @@ def connect(server: Server, max_message: int, trust: Trust | None, policy: Polic
         raise Unavailable(f"cannot connect to {server}: {reason}; is the server running there?") from error
     log.info("connected")
     plain.settimeout(None)
-    connection: MessageMixin
+    connection: MessageSocket
     if trust is None:
         peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
         connection = MessageSocket.adopt(plain)
@@ -65,14 +64,13 @@ def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
 
 
 def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
+    secure = SecureMessageSocket.adopt(plain)
     try:
-        secure = SecureMessageSocket.wrap(plain, client_context(), server_hostname=server.host)
-    except (OSError, ValueError) as error:  # a connection that was reset already, a name that TLS cannot bear
-        plain.close()
-        raise ConnectionLost(getattr(error, "strerror", None) or str(error)) from error
-    try:
-        secure.handshake(_CONNECT_TIMEOUT)
-        presented = fingerprint(secure.getpeercert(binary_form=True) or b"")
+        try:
+            secure.handshake(client_context(), _CONNECT_TIMEOUT, server.host)
+        except ValueError as error:  # a name that TLS cannot bear
+            raise ConnectionLost(str(error)) from error
+        presented = fingerprint(secure.peer_certificate())
         trust.check(server, presented, is_loopback=_is_loopback(secure), policy=policy)
     except BaseException as error:
         LOG.warning("not connected: %s", error, extra={"peer": str(server)})

@@ -11,7 +11,7 @@ from client.tokens import Tokens
 from client.trust import Peer
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError
 from common.kinds import FROM_SERVER, Kind, compose, parse
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from common.visible import visible
 
 _LONGEST_PROMPT = 200  # prompt_toolkit takes seconds over longer ones, and who asks must stay on the screen
@@ -37,7 +37,7 @@ class Conversation:
     """`question` is what the server waits for; `has_spoken` tells whether it said anything since we last did."""
 
     def __init__(
-        self, connection: MessageMixin, peer: Peer, tokens: Tokens, screen: Screen, secret: str | None = None
+        self, connection: MessageSocket, peer: Peer, tokens: Tokens, screen: Screen, secret: str | None = None
     ) -> None:
         """`secret`, if given, answers every secret question."""
         self.connection = connection

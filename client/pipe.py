@@ -115,10 +115,12 @@ def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bo
     poller.register(conversation.connection, select.POLLIN)
     if wants_input:
         poller.register(lines.descriptor, select.POLLIN)
+    if conversation.connection.has_waiting:
+        seconds = 0
     ready = dict(poller.poll(None if seconds is None else seconds * 1000))
     if wants_input and lines.descriptor in ready:
         lines.read()
-    if conversation.connection.fileno() in ready:
+    if conversation.connection.fileno() in ready or conversation.connection.has_waiting:
         conversation.take_in()
         conversation.send_answers()
         return True

@@ -125,7 +125,10 @@ class Terminal:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         self._loop = asyncio.get_running_loop()
-        self._listen()
+        if self._conversation.connection.has_waiting:
+            self._loop.call_soon(self._take_in)
+        else:
+            self._listen()
         try:
             yield
         finally:

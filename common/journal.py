@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 
 from common.framing import HEADER
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 
 _MESSAGES = 20
 _PERIOD = 1.0
@@ -32,7 +32,7 @@ class Journal:
         """Log an event other than a message."""
         self._note(text, self._peer)
 
-    def look(self, connection: MessageMixin) -> None:
+    def look(self, connection: MessageSocket) -> None:
         """Tell what has come and gone; after twenty messages within a second, have the connection only count."""
         now = time.monotonic()
         if now >= self._period_ends:
@@ -55,7 +55,7 @@ class Journal:
             self._note(_shown("sent", sent, now[3] - told[3]), self._peer)
         return received + sent
 
-    def close(self, connection: MessageMixin) -> None:
+    def close(self, connection: MessageSocket) -> None:
         """Tell the rest."""
         if not connection.is_followed:
             self._digest.leave(connection)
@@ -68,14 +68,14 @@ class Digest:
 
     def __init__(self) -> None:
         self.lock = threading.Lock()
-        self._quick: dict[MessageMixin, tuple[Journal, Counts | None]] = {}
+        self._quick: dict[MessageSocket, tuple[Journal, Counts | None]] = {}
         self._next = 0.0
 
-    def follow(self, connection: MessageMixin, journal: Journal) -> None:
+    def follow(self, connection: MessageSocket, journal: Journal) -> None:
         with self.lock:
             self._quick[connection] = (journal, None)
 
-    def leave(self, connection: MessageMixin) -> None:
+    def leave(self, connection: MessageSocket) -> None:
         with self.lock:
             self._quick.pop(connection, None)
 
@@ -99,7 +99,7 @@ class Digest:
                 connection.is_followed = True  # its own thread tells, at the next message
 
 
-def counts(connection: MessageMixin) -> Counts:
+def counts(connection: MessageSocket) -> Counts:
     return (
         connection.messages_received,
         connection.bytes_received,

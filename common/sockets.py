@@ -1,125 +1,268 @@
-"""The plain socket with messages, tuned for the wait that is most of a connection's life: the one for a message.
+"""The socket with messages: how text is sent and received. The one with TLS (tls.py) adds TLS and nothing else.
 
-What it does not do itself, it does as messages.py has it.
+A message is a str here and a frame on the wire (framing.py). The socket knows deadlines, a size limit and a flag
+that stops it (waiting.py); it knows nothing of kinds, handlers, or which side it is on.
 """
 
-import math
+import contextlib
+import select
 import socket
-import struct
-from functools import lru_cache
-from typing import Any, Self
+import time
+from collections import deque
+from collections.abc import Iterator
+from functools import partial
+from typing import Any, Protocol
 
-from common.errors import ConnectionLost, DeadlineExceeded
-from common.framing import sole_text
-from common.messages import LARGEST_CHUNK, SILENT, STATE, MessageMixin
-from common.waiting import Timeouts
+from common.deadline import Deadline
+from common.errors import ConnectionLost, DeadlineExceeded, MessageStalled, PorterError, Stopping
+from common.framing import encode, lacking, refuse_breach, sole_text, split
+from common.stopflag import StopFlag
+from common.waiting import LARGEST_CHUNK, SILENT, WaitingSocket
 
-_SMALL_CHUNK = 4096
-_BASE: Any = socket.SocketType
-
-
-@lru_cache(16)
-def timeval(seconds: float | None) -> bytes:
-    """A time as SO_RCVTIMEO takes it; None is for ever."""
-    fraction, whole = math.modf(seconds or 0)
-    return struct.pack("@ll", int(whole), math.ceil(fraction * 1e6))
+DEFAULT_MAX_MESSAGE = 65536
+# What a connection may hold of others' bytes before it serves them; a longer message is read as it comes.
+_CHUNK = 16384
+_MOST_GATHERED = 64
+_LONGEST_GATHERED = 1024
+_STALLED = "a message was not complete after {:g} seconds"
 
 
-class MessageSocket(MessageMixin, socket.socket):
-    """A socket.socket with `send_message` and `receive_message`; everything else is as it was.
+class Journal(Protocol):
+    """Whoever wants to know of the messages; it reads the counts of the connection."""
 
-    Between two messages the kernel keeps the time (SO_RCVTIMEO): a Python timeout, like a poll() of our own, would
-    be one more system call and two more looks at the interpreter's lock for each message.
+    def look(self, connection: "MessageSocket") -> None: ...
+    def close(self, connection: "MessageSocket") -> None: ...
+
+
+class _Nothing(PorterError):
+    """Nothing to read just now."""
+
+
+class MessageSocket(WaitingSocket):
+    """A socket.socket with `send_message` and `receive_message`. The owner may set these at any time, and `timeouts`:
+
+    `max_message` is the longest message accepted, in bytes of body. `overall` bounds everything until it is set to
+    None (a login). `journal` is shown each message while `is_followed`. `peer` and `plan` are for the owner alone.
     """
 
-    __slots__ = (*STATE, "_is_waiting", "_kernels_timeouts", "_takes_much")
+    __slots__ = (
+        *("max_message", "overall", "journal", "is_followed", "opened_at", "peer", "plan"),
+        *("messages_received", "bytes_received", "messages_sent", "bytes_sent"),
+        *("_rest", "_ready", "_last", "_outgoing", "_message_deadline", "_heard_stop", "_is_last"),
+    )
 
-    _kernels_timeouts: Timeouts | None
-    _is_waiting: bool
-    _takes_much: bool
+    max_message: int
+    overall: Deadline | None
+    journal: Journal | None
+    is_followed: bool
+    peer: str
+    plan: Any
+    opened_at: float
+    messages_received: int
+    bytes_received: int
+    messages_sent: int
+    bytes_sent: int
+    _rest: bytearray  # of a message that is not whole, or not one that may be
+    _ready: deque[str]
+    _last: tuple[list[str], bytes] | None  # the messages that came in one read, with their frames
+    _outgoing: list[str]
+    _message_deadline: Deadline | None
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        self = super().__new__(cls, *args, **kwargs)
-        self._kernels_timeouts = None
-        self._is_waiting = False
-        self._takes_much = False
-        return self
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.max_message = DEFAULT_MAX_MESSAGE
+        self.peer = ""
+        self.overall = self.journal = self.plan = None
+        self.is_followed = self._heard_stop = self._is_last = False
+        self.opened_at = time.monotonic()
+        self.messages_received = self.bytes_received = self.messages_sent = self.bytes_sent = 0
+        self._rest = bytearray()
+        self._ready = deque()
+        self._outgoing = []
+        self._last = self._message_deadline = None
 
-    @classmethod
-    def adopt(cls, connection: socket.socket) -> Self:
-        """Take over an open socket, which is left without its descriptor; accept() returns only the base class."""
-        if connection.gettimeout() is not None:
-            connection.settimeout(None)  # which the descriptor would keep, and nobody know of
-        # By the getters of C: those of socket.socket make an enum of each, which takes as long as accept() does.
-        family, kind = _BASE.family.__get__(connection), _BASE.type.__get__(connection)
-        return cls(family, kind, connection.proto, fileno=connection.detach())
+    def send_message(self, text: str) -> None:
+        """Send `text`, at once unless a whole message is already waiting to be received.
 
-    def wake(self) -> None:
-        # Either this sees that the other thread waits, or that one, which says so first, sees the stop flag.
-        if self._is_waiting:
-            self._end_input()
+        In that case the answers of a burst leave together, before the next wait at the latest: five times the
+        messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
+        """
+        if self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_GATHERED:
+            if not text.isascii():
+                encode(text)  # what is no text fails here, and not with all the others
+            self._outgoing.append(text)
+        elif self._outgoing or self._last is not None:
+            self._outgoing.append(text)
+            self.flush()
+        else:
+            frame = encode(text)
+            self._send_all(frame)
+            self.messages_sent += 1
+            self.bytes_sent += len(frame)
+            if self.is_followed:
+                self._show_journal()
+
+    def receive_message(self) -> str | None:
+        """The next message, or None when the peer has closed after the last one.
+
+        Raises a ProtocolError for a breach, DeadlineExceeded when nothing comes, Stopping when the stop flag is
+        set and all that had come is received, ConnectionLost otherwise.
+        """
+        if self._interruption is not None:
+            raise self._interruption
+        if self.overall is not None:
+            self.overall.remaining()  # who sends everything ahead never makes us wait
+        if self._ready:
+            return self._ready.popleft()
+        return self._receive_more()
+
+    @property
+    def has_waiting(self) -> bool:
+        """Whether a whole message is here, so that `receive_message` does not wait."""
+        return bool(self._ready)
+
+    def receive_waiting(self) -> Iterator[str]:
+        """The whole messages that have come, without waiting, for a caller with an event loop of its own.
+
+        One read: what is left makes the socket readable again, but for what has come with a handshake
+        (`has_waiting`). Raises what `receive_message` raises, after the messages that came before it.
+        """
+        with contextlib.suppress(_Nothing):
+            self._take_in(self._retry(partial(self._read_now, LARGEST_CHUNK), select.POLLIN, Deadline(0, _Nothing)))
+        while self._ready:
+            yield self._ready.popleft()
+        self._last = None
+        refuse_breach(self._rest, self.max_message)
+        self._heed_end()
+
+    def flush(self) -> None:
+        """Send what `send_message` has gathered."""
+        texts = self._outgoing
+        if not texts:
+            return
+        self._outgoing = []
+        count = len(texts)
+        # An echo goes out as it came in: to encode it again would take longer than all else that is done here.
+        last, self._last = self._last, None
+        data = last[1] if last is not None and last[0] == texts else b"".join(map(encode, texts))
+        del last
+        texts.clear()  # who does not read must not have us keep two copies
+        self._send_all(data)
+        self.messages_sent += count
+        self.bytes_sent += len(data)
+        if self.is_followed:
+            self._show_journal()
+
+    def finish(self, linger: float) -> None:
+        """End our side, then close; never raises, and may be called again.
+
+        What the peer still sends is read and dropped for up to `linger` seconds or 1 MiB: closing a socket with
+        unread input resets the connection, and the reset can overtake our last message.
+        """
+        if self.fileno() >= 0:
+            with contextlib.suppress(OSError, ValueError, PorterError):
+                self.flush()
+                self._say_goodbye()
+            if not self.has_ended:  # else closing says it all, and there is nothing to drop
+                with contextlib.suppress(OSError, PorterError):
+                    socket.socket.shutdown(self, socket.SHUT_WR)
+                    self._drop_input(linger)
+            if self.journal is not None:
+                self.journal.close(self)
+        self.close()
 
     def _receive_more(self) -> str | None:
-        # The usual case in one piece, since calls are half of what a message costs: no part of one is here, nobody
-        # is in a hurry, and then one comes and no more. All else is for messages.py.
-        if self._rest or self._takes_much or self.overall is not None:
-            return super()._receive_more()
+        """Wait until there is a message; None if the peer has closed after the last one."""
         if self._outgoing:
             self.flush()
-        self._last = None
-        data = self._wait_and_read()
-        text = sole_text(data, self.max_message)
-        if text is None or self._interruption is not None:
+        self._last = None  # who waits keeps nothing
+        # The usual case in one piece, since calls are half of what a message costs: no part of one is here, nobody
+        # is in a hurry, and then one comes and no more.
+        if not self._rest and self.overall is None and (data := self._wait_and_read()) is not None:
+            text = sole_text(data, self.max_message)
+            if text is not None and self._interruption is None:
+                self.messages_received += 1
+                self.bytes_received += len(data)
+                if self.is_followed:
+                    self._show_journal()
+                return text
             self._take_in(data)
-            return super()._receive_more()
-        self.messages_received += 1
+        while not self._ready:
+            if self._heed_end():
+                return None
+            self._last = None
+            self._take_in(self._receive_rest() if self._has_begun() else self._receive_first())
+        self._message_deadline = None
+        return self._ready.popleft()
+
+    def _has_begun(self) -> bool:
+        """Whether a part of a message is here."""
+        return bool(self._rest)
+
+    def _take_in(self, data: bytes) -> None:
+        """Make messages of what has come; raises a breach if it is the next message, and not before."""
+        if self._interruption is not None:
+            raise self._interruption
+        if not data:
+            if self._has_ended_input:
+                raise Stopping
+            self.has_ended = True
+            return
+        if self._rest:
+            self._rest += data
+            refuse_breach(self._rest, self.max_message)
+            if lacking(self._rest):
+                return
+            data = bytes(self._rest)
+            self._rest.clear()
+        texts, end = split(data, self.max_message)
+        if end < len(data):
+            self._rest += data[end:]
+            if not texts:
+                refuse_breach(self._rest, self.max_message)
+                return
+            data = data[:end]
+        self._ready.extend(texts)
+        self._last = (texts, data)
+        self.messages_received += len(texts)
         self.bytes_received += len(data)
         if self.is_followed:
             self._show_journal()
-        return text
+
+    def _say_goodbye(self) -> None:
+        """What is sent between the last message and the end of the stream: nothing, without TLS."""
+
+    def _show_journal(self) -> None:
+        if self.journal is not None:
+            self.journal.look(self)
 
     def _receive_first(self) -> bytes:
-        return super()._receive_first() if self.overall is not None else self._wait_and_read()
+        """Wait for the first bytes of a message; none if the peer has ended."""
+        deadline = Deadline(self.timeouts.idle, DeadlineExceeded, SILENT)
+        if self.stop is not None and self.stop.is_set:
+            # What had come before the stop is still answered, but only one chunk of it, and then the message that
+            # it ends in: a client that never pauses must not hold the stop up.
+            if self._heard_stop:
+                raise Stopping
+            self._heard_stop = True
+        return self._receive(_CHUNK, deadline, self.stop)
 
-    def _wait_and_read(self) -> bytes:
-        if self.timeouts is not self._kernels_timeouts:
-            self._tell_kernel()
-        self._is_waiting = True
-        try:
+    def _receive_rest(self) -> bytes:
+        """Wait for more bytes of a message that has begun."""
+        if self._message_deadline is None:
             if self.stop is not None and self.stop.is_set:
-                return super()._receive_first()
-            if not self._takes_much:
-                data = self.recv(_SMALL_CHUNK)
-            else:
-                self.recv(1, socket.MSG_PEEK)  # so that who waits keeps no large buffer
-                data = self.recv(LARGEST_CHUNK, socket.MSG_DONTWAIT)
-            self._takes_much = len(data) >= _SMALL_CHUNK
-            return data
-        except BlockingIOError:
-            if self.gettimeout() is not None:  # it is the owner's wish not to block, and says nothing of the time
-                return super()._receive_first()
-            raise DeadlineExceeded(SILENT.format(self.timeouts.idle)) from None
-        except OSError as error:
-            raise ConnectionLost(error.strerror or str(error)) from error
-        finally:
-            self._is_waiting = False
+                if self._is_last:
+                    raise Stopping
+                self._is_last = True
+            self._message_deadline = Deadline(self.timeouts.message, MessageStalled, _STALLED)
+        size = min(max(lacking(self._rest), _CHUNK), LARGEST_CHUNK)
+        return self._receive(size, self._message_deadline, None)
 
-    def _send_all(self, data: bytes | memoryview) -> None:
-        try:
-            sent = self.send(data, socket.MSG_DONTWAIT)
-        except BlockingIOError:
-            sent = 0
-        except OSError as error:
-            raise ConnectionLost(error.strerror or str(error)) from error
-        if sent < len(data):
-            super()._send_all(memoryview(data)[sent:])
+    def _receive(self, size: int, deadline: Deadline, stop: StopFlag | None) -> bytes:
+        return self._retry(partial(self._read_now, size), select.POLLIN, deadline.or_earlier(self.overall), stop)
 
-    def _tell_kernel(self) -> None:
-        self._kernels_timeouts = self.timeouts
-        self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(self.timeouts.idle))
-
-    def _read_now(self, size: int) -> bytes:
-        return self.recv(size, socket.MSG_DONTWAIT)
-
-    def _write_now(self, data: memoryview) -> int:
-        return self.send(data, socket.MSG_DONTWAIT)
+    def _heed_end(self) -> bool:
+        """Whether the peer has closed its side; raises ConnectionLost if that was inside a message."""
+        if self.has_ended and self._rest:
+            raise ConnectionLost("the peer ended it inside a message")
+        return self.has_ended

@@ -8,76 +8,160 @@ import base64
 import contextlib
 import hashlib
 import select
-import socket
 import ssl
 from pathlib import Path
-from typing import Self, cast
+from typing import Any, NoReturn
 
 from common.deadline import Deadline
 from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
-from common.messages import STATE, MessageMixin
+from common.sockets import MessageSocket
+
+_NO_HANDSHAKE = "no TLS handshake within {:g} seconds"
+_HEADER, _CHUNK = 5, 16384  # of a record of TLS, and what one holds (RFC 8446, 5.1)
 
 
-class SecureMessageSocket(MessageMixin, ssl.SSLSocket):
-    """The same over TLS: what `wrap_socket` of a context with this `sslsocket_class` gives.
+class SecureMessageSocket(MessageSocket):
+    """The same over TLS, which stands between its messages and the bytes on the wire.
 
-    Never call its shutdown(): that drops the TLS layer, and the next bytes leave in clear text (cpython#124618).
+    What arrives is put into TLS, and what TLS makes is sent: it never touches the socket itself. So there is one way
+    to wait for both kinds of sockets, what wakes a wait leaves TLS intact for a farewell, and nothing here has the
+    faults of ssl.SSLSocket, whose shutdown() makes the next bytes leave in clear text (cpython#124618).
     """
 
-    __slots__ = STATE
+    __slots__ = ("_arrived", "_has_part", "_is_agreed", "_leaving", "_tls")
 
-    @classmethod
-    def wrap(
-        cls,
-        plain: socket.socket,
-        context: ssl.SSLContext,
-        *,
-        server_side: bool = False,
-        server_hostname: str | None = None,
-    ) -> Self:
-        """Take over an open socket, for TLS by one of the contexts below; the handshake is still to come."""
-        wrapped = context.wrap_socket(
-            plain,
-            server_side=server_side,
-            server_hostname=server_hostname,
-            do_handshake_on_connect=False,
-            suppress_ragged_eofs=False,
-        )
-        return cast(Self, wrapped)  # the contexts' sslsocket_class
+    _tls: ssl.SSLObject
 
-    def handshake(self, timeout: float | None) -> None:
-        """Agree on TLS within `timeout` seconds; raises HandshakeFailed, or what receiving raises."""
-        self.setblocking(False)
-        deadline = Deadline(timeout, DeadlineExceeded, "no TLS handshake within {:g} seconds")
-        self._is_mute = True  # until there is TLS, nothing can be said to the peer
-        if self.server_side:  # OpenSSL takes 34 KiB for a handshake, which who is silent need not have
-            self._wait(select.POLLIN, deadline.or_earlier(self.overall), self.stop)
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._arrived = ssl.MemoryBIO()
+        self._leaving = ssl.MemoryBIO()
+        self._is_agreed = self._has_part = False
+
+    def handshake(self, context: ssl.SSLContext, timeout: float | None, server_hostname: str | None = None) -> None:
+        """Agree on TLS within `timeout` seconds, on the side that `context` is for.
+
+        Raises HandshakeFailed, ValueError for a name that TLS cannot bear, or what receiving raises.
+        """
+        deadline = Deadline(timeout, DeadlineExceeded, _NO_HANDSHAKE).or_earlier(self.overall)
+        is_server = context.protocol is ssl.PROTOCOL_TLS_SERVER
+        if is_server:  # OpenSSL takes 34 KiB for a handshake, which who is silent need not have
+            self._wait(select.POLLIN, deadline, self.stop)
+        self._tls = context.wrap_bio(self._arrived, self._leaving, is_server, server_hostname)
         try:
-            self._retry(self.do_handshake, select.POLLIN, deadline.or_earlier(self.overall), self.stop)
+            self._retry(self._shake_hands, select.POLLIN, deadline, self.stop)
         except ConnectionLost as lost:
             if isinstance(lost.__cause__, ssl.SSLEOFError):
                 raise ConnectionLost("the peer ended it during the TLS handshake") from lost
             if isinstance(lost.__cause__, ssl.SSLError):
                 raise HandshakeFailed(_explain(lost.__cause__)) from lost
             raise
-        self._is_mute = False
+        self._is_agreed = True
+        if self._arrived.pending:  # what the peer sent right behind it
+            clear = self._read_records()
+            self._has_part = clear is None
+            if clear is not None:
+                self._take_in(clear)
+
+    def peer_certificate(self) -> bytes:
+        """In DER; empty if the peer has shown none."""
+        return self._tls.getpeercert(binary_form=True) or b""
+
+    def _shake_hands(self) -> None:
+        """Go on as far as it goes; raises BlockingIOError when it is the peer's turn."""
+        while True:
+            try:
+                self._tls.do_handshake()
+                self._let_out()
+                return
+            except ssl.SSLWantReadError:
+                self._let_out()
+            except ssl.SSLError:
+                with contextlib.suppress(ConnectionLost):  # an alert for the peer, who may be gone
+                    self._let_out()
+                raise
+            self._let_in(super()._read_now(_CHUNK))
+
+    def _wait_and_read(self) -> bytes | None:
+        if self.has_ended or (data := super()._wait_and_read()) is None:
+            return None
+        return self._decipher(data)
 
     def _read_now(self, size: int) -> bytes:
-        self._never_block()
-        return self.recv(size)
+        if self.has_ended:
+            return b""
+        clear = self._decipher(super()._read_now(size))
+        if clear is None:
+            raise BlockingIOError
+        return clear
 
-    def _write_now(self, data: memoryview) -> int:
-        self._never_block()
-        return self.send(data)
+    def _has_begun(self) -> bool:
+        return self._has_part or super()._has_begun()
 
-    def _never_block(self) -> None:
-        if self.gettimeout() != 0:
-            self.setblocking(False)
+    def _decipher(self, data: bytes) -> bytes | None:
+        """All that is in clear with these bytes; nothing at the end, None as long as no record is whole."""
+        if not data and self._has_ended_input:
+            return data  # it is we who have ended it: TLS knows of no end, and a farewell can be said
+        self._let_in(data)
+        clear = self._read_records()
+        # One whole record without anything in clear is TLS's own, such as new keys (RFC 8446, 4.6.3).
+        self._has_part = clear is None and (self._has_part or len(data) != _HEADER + int.from_bytes(data[3:_HEADER]))
+        return clear
+
+    def _read_records(self) -> bytes | None:
+        pieces: list[bytes] = []
+        try:
+            while not pieces or self._arrived.pending:
+                pieces.append(self._tls.read(_CHUNK))
+                if not pieces[-1]:
+                    self.has_ended = True  # close_notify; the bytes on the wire need not end with it
+                    break
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError as error:
+            raise self._lost(error) from error
+        if self._leaving.pending:
+            self._let_out()  # what TLS itself answers
+        return b"".join(pieces) if pieces else None
+
+    def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
+        if not self._is_agreed:
+            raise ConnectionLost("there is no TLS to send it with")
+        if len(data) > _CHUNK:  # record by record, so that no connection keeps large buffers
+            deadline = deadline or self._deadline_to_send()
+        for start in range(0, len(data), _CHUNK):
+            try:
+                self._tls.write(data[start : start + _CHUNK])
+            except ssl.SSLError as error:
+                raise self._lost(error) from error
+            self._let_out(deadline)
 
     def _say_goodbye(self) -> None:
-        # The first call sends close_notify; the peer's own, which it then wants to read, is not waited for here.
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.unwrap()
+        if self._is_agreed:
+            # This makes close_notify; the peer's own, which it then wants to read, is not waited for here.
+            with contextlib.suppress(ssl.SSLWantReadError):
+                self._tls.unwrap()
+            self._let_out()
+
+    def _let_in(self, data: bytes) -> None:
+        if data:
+            self._arrived.write(data)
+        else:
+            self._arrived.write_eof()
+
+    def _let_out(self, deadline: Deadline | None = None) -> None:
+        super()._send_all(self._leaving.read(), deadline)
+
+    def _lost(self, error: OSError) -> ConnectionLost:
+        if isinstance(error, ssl.SSLEOFError):
+            return ConnectionLost("the peer ended it without close_notify")
+        return super()._lost(error)
+
+    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
+        raise NotImplementedError("these bytes would pass TLS by: use send_message and receive_message")
+
+    recv = recv_into = recvfrom = recvfrom_into = recvmsg = recvmsg_into = _refuse
+    send = sendall = sendto = sendmsg = sendmsg_afalg = sendfile = makefile = _refuse
 
 
 # What OpenSSL makes of bytes that are no TLS record.
@@ -108,7 +192,6 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key, _no_passphrase)
-    context.sslsocket_class = SecureMessageSocket
     context.num_tickets = 0  # nobody resumes: a ticket would only be bytes that a client may leave unread
     return context
 
@@ -123,5 +206,4 @@ def client_context() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
-    context.sslsocket_class = SecureMessageSocket
     return context

@@ -1,24 +1,29 @@
-"""How both sockets wait: for a while, beside a flag that stops them, and open to an interruption by another thread.
+"""Bytes through a socket, and waiting for them: for a while, beside a flag that stops it, open to an interruption.
 
-What is read and written is not known here.
+What the bytes mean is not known here. A socket is touched by one thread only, but for `interrupt` and `wake`.
 """
 
 import contextlib
+import math
 import select
 import socket
-import ssl
+import struct
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from functools import lru_cache, partial
+from typing import Any, Self, TypeVar
 
 from common.deadline import Deadline, poll_milliseconds
-from common.errors import ConnectionLost, PorterError, Stopping
+from common.errors import ConnectionLost, DeadlineExceeded, PorterError, Stopping
 from common.stopflag import StopFlag
 
+LARGEST_CHUNK = 65536 + 512  # the longest message there is by default, with what surrounds it, in one read
+_SMALL_CHUNK = 4096
 _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
+SILENT = "no message for {:g} seconds"
 _NOT_TAKEN = "the peer did not take what was sent within {:g} seconds"
+_BASE: Any = socket.SocketType
 
 _Result = TypeVar("_Result")
 
@@ -32,26 +37,55 @@ class Timeouts:
     send: float | None = None  # until the peer has taken what is sent to it
 
 
-# At run time the mixin stands beside a socket class; for the type checker it is one.
-if TYPE_CHECKING:
-    _Socket = socket.socket
-else:
-    _Socket = object
+_NO_TIMEOUTS = Timeouts()
 
 
-class WaitingMixin(_Socket):
-    """What a socket needs for it; the attributes are those of messages.py."""
+@lru_cache(16)
+def timeval(seconds: float | None) -> bytes:
+    """A time as SO_RCVTIMEO takes it; None is for ever."""
+    fraction, whole = math.modf(seconds or 0)
+    return struct.pack("@ll", int(whole), math.ceil(fraction * 1e6))
 
-    __slots__ = ()
+
+class WaitingSocket(socket.socket):
+    """A socket.socket that waits within `timeouts`.
+
+    `stop` ends a wait between two messages with Stopping. `has_ended` tells whether the peer has closed its side.
+    """
+
+    # On a subclass of a socket an attribute in a slot is found three times as fast.
+    __slots__ = (
+        *("timeouts", "stop", "has_ended"),
+        *("_interruption", "_has_ended_input", "_is_waiting", "_kernels_timeouts", "_takes_much"),
+    )
 
     timeouts: Timeouts
+    stop: StopFlag | None
     has_ended: bool
     _interruption: PorterError | None
-    _has_ended_input: bool
-    _is_mute: bool
+    _kernels_timeouts: Timeouts | None
+
+    # Also where a subclass has others by the usual names.
+    _receive_bytes = socket.socket.recv
+    _send_bytes = socket.socket.send
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.timeouts = _NO_TIMEOUTS
+        self.stop = self._interruption = self._kernels_timeouts = None
+        self.has_ended = self._has_ended_input = self._is_waiting = self._takes_much = False
+
+    @classmethod
+    def adopt(cls, connection: socket.socket) -> Self:
+        """Take over an open socket, which is left without its descriptor; accept() returns only the base class."""
+        if connection.gettimeout() is not None:
+            connection.settimeout(None)  # which the descriptor would keep, and nobody know of
+        # By the getters of C: those of socket.socket make an enum of each, which takes as long as accept() does.
+        family, kind = _BASE.family.__get__(connection), _BASE.type.__get__(connection)
+        return cls(family, kind, connection.proto, fileno=connection.detach())
 
     def interrupt(self, error: PorterError) -> None:
-        """Have the present or the next `receive_message` raise `error`; the one method for another thread to call.
+        """Have the present or the next wait for a message raise `error`; for another thread.
 
         It must not be called once the socket may be closed.
         """
@@ -59,11 +93,13 @@ class WaitingMixin(_Socket):
         self._end_input()
 
     def wake(self) -> None:
-        """Have a wait between two messages look at the stop flag, if it does not poll it; for another thread, too."""
+        """Have a wait between two messages look at the stop flag; for another thread, too."""
+        # Either this sees that the other thread waits, or that one, which says so first, sees the stop flag.
+        if self._is_waiting:
+            self._end_input()
 
     def _end_input(self) -> None:
-        # This wakes poll() and recv(), below TLS: whoever is woken finds the reason and does not read, so that the
-        # channel stays intact for a farewell.
+        # This wakes poll() and recv(): whoever is woken finds the reason.
         self._has_ended_input = True
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self, socket.SHUT_RD)
@@ -72,14 +108,55 @@ class WaitingMixin(_Socket):
         if self._interruption is not None:
             raise self._interruption
 
-    def _send_all(self, data: bytes | memoryview) -> None:
-        if self._is_mute:
-            raise ConnectionLost("there is no TLS to send it with")
-        deadline = Deadline(self.timeouts.send, ConnectionLost, _NOT_TAKEN)
-        rest = memoryview(data)
-        while rest:
-            sent = self._retry(partial(self._write_now, rest), select.POLLOUT, deadline)
-            rest = rest[sent:]
+    def _wait_and_read(self) -> bytes | None:
+        """What comes next between two messages, nothing at the end; None if that must be waited for otherwise.
+
+        The kernel keeps the time (SO_RCVTIMEO): a Python timeout, like a poll() of our own, would be one more
+        system call and two more looks at the interpreter's lock for each message.
+        """
+        if self.timeouts is not self._kernels_timeouts:
+            self._kernels_timeouts = self.timeouts
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, timeval(self.timeouts.idle))
+        self._is_waiting = True
+        try:
+            if self.stop is not None and self.stop.is_set:
+                return None
+            if not self._takes_much:
+                data = self._receive_bytes(_SMALL_CHUNK)
+            else:
+                self._receive_bytes(1, socket.MSG_PEEK)  # so that who waits keeps no large buffer
+                data = self._receive_bytes(LARGEST_CHUNK, socket.MSG_DONTWAIT)
+            self._takes_much = len(data) >= _SMALL_CHUNK
+            return data
+        except BlockingIOError:
+            if self.gettimeout() is not None:  # it is the owner's wish not to block, and says nothing of the time
+                return None
+            raise DeadlineExceeded(SILENT.format(self.timeouts.idle)) from None
+        except OSError as error:
+            raise self._lost(error) from error
+        finally:
+            self._is_waiting = False
+
+    def _read_now(self, size: int) -> bytes:
+        return self._receive_bytes(size, socket.MSG_DONTWAIT)
+
+    def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
+        """Have the peer take all of it, by `deadline` or within the timeout."""
+        try:
+            sent = self._send_bytes(data, socket.MSG_DONTWAIT)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise self._lost(error) from error
+        if sent < len(data):
+            deadline = deadline or self._deadline_to_send()
+            rest = memoryview(data)[sent:]
+            while rest:
+                sent = self._retry(partial(self._send_bytes, rest, socket.MSG_DONTWAIT), select.POLLOUT, deadline)
+                rest = rest[sent:]
+
+    def _deadline_to_send(self) -> Deadline:
+        return Deadline(self.timeouts.send, ConnectionLost, _NOT_TAKEN)
 
     def _retry(
         self, attempt: Callable[[], _Result], event: int, deadline: Deadline, stop: StopFlag | None = None
@@ -88,17 +165,10 @@ class WaitingMixin(_Socket):
         while True:
             try:
                 return attempt()
-            except ssl.SSLWantReadError:
-                event = select.POLLIN
-            except ssl.SSLWantWriteError:
-                event = select.POLLOUT
             except BlockingIOError:
-                pass
-            except ssl.SSLEOFError as error:
-                raise ConnectionLost("the peer ended it without close_notify") from error
+                self._wait(event, deadline, stop)
             except OSError as error:
-                raise ConnectionLost(error.strerror or str(error)) from error
-            self._wait(event, deadline, stop)
+                raise self._lost(error) from error
 
     def _wait(self, event: int, deadline: Deadline, stop: StopFlag | None) -> None:
         poller = select.poll()
@@ -111,24 +181,18 @@ class WaitingMixin(_Socket):
         if ready and stop is not None and all(descriptor == stop.fileno() for descriptor, _ in ready):
             raise Stopping
 
+    def _lost(self, error: OSError) -> ConnectionLost:
+        return ConnectionLost(error.strerror or str(error))
+
     def _drop_input(self, linger: float) -> None:
-        """Read and forget, below TLS, until the peer ends, `linger` is over or the limit is reached."""
+        """Read and forget until the peer ends, `linger` is over or the limit is reached."""
         deadline = Deadline(linger, Stopping)
         dropped = 0
         while not self.has_ended and dropped < _LINGER_LIMIT:
             try:
-                data = socket.socket.recv(self, _LINGER_CHUNK, socket.MSG_DONTWAIT)
+                data = self._receive_bytes(_LINGER_CHUNK, socket.MSG_DONTWAIT)
             except BlockingIOError:
                 self._wait(select.POLLIN, deadline, None)
                 continue
             dropped += len(data)
             self.has_ended = not data
-
-    def _read_now(self, size: int) -> bytes:
-        raise NotImplementedError
-
-    def _write_now(self, data: memoryview) -> int:
-        raise NotImplementedError
-
-    def _say_goodbye(self) -> None:
-        """What is sent between the last message and the end of the stream: nothing, without TLS."""

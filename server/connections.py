@@ -7,7 +7,7 @@ import contextlib
 import socket
 import threading
 
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from server.places import OwnPlaces, Places
 from server.settings import Limits
 
@@ -19,21 +19,21 @@ class Connections:
         `served` is how many there have been so far.
         """
         self._places = places or OwnPlaces()
-        self._sources: dict[MessageMixin, str] = {}
+        self._sources: dict[MessageSocket, str] = {}
         self._changed = threading.Condition()
         self.served = 0
 
     def __len__(self) -> int:
         return len(self._sources)
 
-    def admit(self, request: MessageMixin, source: str, limits: Limits) -> None:
+    def admit(self, request: MessageSocket, source: str, limits: Limits) -> None:
         """Enter a connection; raises ConnectionRefused, with a reason for the client, if there is no place."""
         with self._changed:
             self._places.take(source, limits)
             self._sources[request] = source
             self.served += 1
 
-    def remove(self, request: MessageMixin) -> bool:
+    def remove(self, request: MessageSocket) -> bool:
         """Free the place of a closed connection; False if it had none."""
         with self._changed:
             source = self._sources.pop(request, None)
@@ -59,7 +59,6 @@ class Connections:
         """Break off what is still open, without goodbyes; how many there were."""
         with self._changed:
             for request in self._sources:
-                # Not request.shutdown: on an SSLSocket that drops the TLS layer under its own thread.
                 with contextlib.suppress(OSError):
-                    socket.socket.shutdown(request, socket.SHUT_RDWR)
+                    request.shutdown(socket.SHUT_RDWR)
             return len(self._sources)

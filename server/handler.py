@@ -16,7 +16,7 @@ from typing import Any, ClassVar
 from common.deadline import Deadline
 from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
 from common.kinds import FROM_CLIENT, Kind, compose, parse
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from server.addresses import canonical, show
 from server.resources import Resources
 from server.settings import Limits, Section
@@ -47,7 +47,7 @@ class Handler(socketserver.BaseRequestHandler):
     uses_store: ClassVar[bool] = False
     """Whether `prepare` opens the database."""
 
-    request: MessageMixin
+    request: MessageSocket
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
         self.mode = mode

@@ -7,7 +7,9 @@ import socket
 from common.errors import Unavailable
 
 LOG = logging.getLogger("porter.server")
-_BACKLOG = 4096  # connections the kernel keeps until they are accepted; beyond, who connects tries again after a second
+_BACKLOG = (
+    4096  # connections the kernel keeps until they are accepted; beyond, who connects tries again after a second
+)
 
 
 def listen(host: str, port: int) -> socket.socket:

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from common.errors import ConnectionRefused, PorterError
 from common.kinds import Kind, compose
 from common.logs import NO_PEER
-from common.messages import MessageMixin
 from common.sockets import MessageSocket
+from common.tls import SecureMessageSocket
 from common.waiting import Timeouts
 
 LOG = logging.getLogger("porter.server")
@@ -27,7 +27,7 @@ class Refusals:
         self._places = threading.Semaphore(_MOST_LINGERING)
         self._log = SparingLog()
 
-    def refuse(self, request: MessageMixin, peer: str, refusal: ConnectionRefused, *, linger: bool = True) -> None:
+    def refuse(self, request: MessageSocket, peer: str, refusal: ConnectionRefused, *, linger: bool = True) -> None:
         """Take the connection over, say why and close; never raises. `request` is left without its descriptor.
 
         A moment is given to read it, since closing with unread input would reset the connection: but not to more
@@ -35,7 +35,7 @@ class Refusals:
         """
         self._log.log(f"refused: {refusal}", peer)
         # Over TLS nothing can be said before a handshake, and whoever is refused is not worth one.
-        text = str(refusal) if isinstance(request, MessageSocket) else ""
+        text = "" if isinstance(request, SecureMessageSocket) else str(refusal)
         taken = MessageSocket.adopt(request)
         if not linger or not self._places.acquire(blocking=False):
             _say_and_close(taken, text, linger=0)

@@ -32,11 +32,10 @@ from common.errors import (
 )
 from common.journal import Digest, Journal
 from common.kinds import Kind, compose
-from common.messages import MessageMixin
-from common.sockets import MessageSocket, timeval
+from common.sockets import MessageSocket
 from common.stopflag import StopFlag
 from common.tls import SecureMessageSocket
-from common.waiting import Timeouts
+from common.waiting import Timeouts, timeval
 from server.addresses import show, source
 from server.connections import Connections
 from server.memory import Memory
@@ -133,23 +132,23 @@ class Server(socketserver.ThreadingTCPServer):
 
     # In the connection's own thread.
 
-    def _accept(self) -> tuple[MessageMixin, Any] | None:
+    def _accept(self) -> tuple[MessageSocket, Any] | None:
         try:
             return self.get_request()
         except OSError:
             return None
 
-    def _serve(self, connection: tuple[MessageMixin, Any]) -> None:
+    def _serve(self, connection: tuple[MessageSocket, Any]) -> None:
         if self.verify_request(*connection):
             self.process_request_thread(*connection)
 
-    def _refuse(self, connection: tuple[MessageMixin, Any], shortage: str) -> None:
+    def _refuse(self, connection: tuple[MessageSocket, Any], shortage: str) -> None:
         request, _ = connection
         self._refusals.refuse(
             request, request.peer, ConnectionRefused(f"the server is full: {shortage}"), linger=False
         )
 
-    def get_request(self) -> tuple[MessageMixin, Any]:
+    def get_request(self) -> tuple[MessageSocket, Any]:
         try:
             connection, address = self.socket.accept()
         except MemoryError as error:
@@ -164,19 +163,12 @@ class Server(socketserver.ThreadingTCPServer):
             return self._adopt(connection, address), address
         except Exception as error:
             connection.close()
-            if not isinstance(error, OSError):
-                LOG.exception("a connection could not be taken over", extra={"peer": show(address)})
-            else:  # TLS needs a peer, and this one was gone before accept()
-                LOG.info("connection lost: %s", error.strerror or error, extra={"peer": show(address)})
+            LOG.exception("a connection could not be taken over", extra={"peer": show(address)})
             raise OSError from error
 
-    def _adopt(self, connection: socket.socket, address: Any) -> MessageMixin:
+    def _adopt(self, connection: socket.socket, address: Any) -> MessageSocket:
         plan = self.plan  # once: between two looks a reload may put another there, with TLS or without
-        request: MessageMixin
-        if plan.tls is None:
-            request = MessageSocket.adopt(connection)
-        else:
-            request = SecureMessageSocket.wrap(connection, plan.tls, server_side=True)
+        request = (MessageSocket if plan.tls is None else SecureMessageSocket).adopt(connection)
         request.plan = plan
         request.peer = show(address)
         request.timeouts = plan.timeouts
@@ -225,8 +217,8 @@ class Server(socketserver.ThreadingTCPServer):
                 _set_options(request, limits)
         request.max_message = limits.max_message
         request.stop = self._stop
-        if isinstance(request, SecureMessageSocket):
-            request.handshake(limits.handshake_timeout)
+        if plan.tls is not None:
+            request.handshake(plan.tls, limits.handshake_timeout)
         plan.handler(request, client_address, self)
 
     def handle_error(self, request: Any, client_address: Any) -> None:

@@ -29,7 +29,6 @@ import yaml
 
 from common import PROJECT_ROOT
 from common.kinds import FROM_SERVER, Kind, compose, parse
-from common.messages import MessageMixin
 from common.program import run
 from common.sockets import MessageSocket
 from common.tls import SecureMessageSocket, client_context
@@ -162,7 +161,7 @@ class RunningServer:
         logging.getLogger("porter.server").addFilter(self.log)
         self._clients: list[socket.socket] = []
 
-    def connect(self, source: str = "127.0.0.1") -> MessageMixin:
+    def connect(self, source: str = "127.0.0.1") -> MessageSocket:
         client = connect(self.port, tls=self.case.tls, source=source)
         self._clients.append(client)
         return client
@@ -181,13 +180,13 @@ class RunningServer:
             client.close()
 
 
-def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageMixin:
+def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageSocket:
     plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
-    client: MessageMixin
+    client: MessageSocket
     if tls:
-        client = secure = SecureMessageSocket.wrap(plain, client_context())
+        client = secure = SecureMessageSocket.adopt(plain)
         try:
-            secure.handshake(PATIENCE)
+            secure.handshake(client_context(), PATIENCE)
         except BaseException:
             secure.close()
             raise
@@ -200,7 +199,7 @@ def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageMixin:
 class Talker:
     """A client that says what a test tells it to, and expects what a test expects."""
 
-    def __init__(self, case: unittest.TestCase, connection: MessageMixin) -> None:
+    def __init__(self, case: unittest.TestCase, connection: MessageSocket) -> None:
         self._case = case
         self.connection = connection
 
@@ -338,7 +337,7 @@ class ServerProcess:
             raise AssertionError("the server does not say that it listens")
         return self.process.stdout.readline().rstrip("\n")
 
-    def connect(self, source: str = "127.0.0.1") -> MessageMixin:
+    def connect(self, source: str = "127.0.0.1") -> MessageSocket:
         client = connect(self.port, tls=self._case.tls, source=source)
         self._case.addCleanup(client.close)
         return client
@@ -442,19 +441,18 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     ensure(certificate, key)
     first, second = socket.socketpair()
-    ours = SecureMessageSocket.wrap(first, server_context(certificate, key), server_side=True)
-    theirs = SecureMessageSocket.wrap(second, client_context())
+    ours, theirs = SecureMessageSocket.adopt(first), SecureMessageSocket.adopt(second)
     failure: list[BaseException] = []
 
     def shake_hands() -> None:
         try:
-            theirs.handshake(PATIENCE)
+            theirs.handshake(client_context(), PATIENCE)
         except (OSError, ssl.SSLError) as error:
             failure.append(error)
 
     thread = threading.Thread(target=shake_hands)
     thread.start()
-    ours.handshake(PATIENCE)
+    ours.handshake(server_context(certificate, key), PATIENCE)
     thread.join(PATIENCE)
     assert not failure, failure
     return ours, theirs

@@ -30,6 +30,8 @@ KNOWS_SOCKETS = {
     "ssl",
     "socketserver",
     "common.sockets",
+    "common.tls",
+    "common.waiting",
     "server.server",
     "server.handler",
     "server.service",

@@ -76,7 +76,9 @@ class Enumeration(AttackCase):
         finally:
             client.connection.close()
 
-    def takes_the_same(self, causes: Collection[str], tolerance: float, try_once: Callable[[str, str], float]) -> None:
+    def takes_the_same(
+        self, causes: Collection[str], tolerance: float, try_once: Callable[[str, str], float]
+    ) -> None:
         """Try each cause from one source after the other, until the quickest tries of all agree.
 
         A busy machine only ever makes a try slower, so the quickest tends to the true time; a real difference

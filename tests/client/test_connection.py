@@ -21,7 +21,7 @@ from common.errors import (
     Unavailable,
     UnexpectedTLS,
 )
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from tests.support import PATIENCE, PorterTestCase, outward_address
 
 
@@ -34,7 +34,7 @@ class Connect(PorterTestCase):
 
     def connect(
         self, port: int, policy: Policy | None = None, *, tls: bool = True, host: str = "127.0.0.1"
-    ) -> tuple[MessageMixin, Peer]:
+    ) -> tuple[MessageSocket, Peer]:
         trust = Trust(StateFolder(self.folder / "state")) if tls else None
         connection, peer = connect(Server(host, port), 1000, trust, policy or Policy())
         self.addCleanup(connection.close)

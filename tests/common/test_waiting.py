@@ -1,5 +1,7 @@
 """Waiting, over plain sockets and over TLS: for so long, and open to an interruption."""
 
+import os
+import socket
 import threading
 from typing import Any
 from unittest import mock
@@ -10,7 +12,7 @@ from common.errors import (
     SessionEnded,
 )
 from common.framing import encode
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from common.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
 
@@ -18,8 +20,8 @@ from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
 class Behaviour:
     """What both kinds of socket do."""
 
-    ours: MessageMixin
-    theirs: MessageMixin
+    ours: MessageSocket
+    theirs: MessageSocket
 
     def write_raw(self: Any, data: bytes) -> None:
         """Bytes that are no frame of send_message's, within TLS where there is TLS."""
@@ -52,13 +54,13 @@ class Behaviour:
 
     def test_an_interruption_ends_a_wait_inside_a_message(self: Any) -> None:
         self.write_raw(encode("hello")[:6])
-        wait = MessageMixin._wait
+        wait = MessageSocket._wait
 
-        def interrupt(ours: MessageMixin, *arguments: Any) -> None:
+        def interrupt(ours: MessageSocket, *arguments: Any) -> None:
             ours.interrupt(SessionEnded("your session was ended"))
             wait(ours, *arguments)
 
-        with mock.patch.object(MessageMixin, "_wait", interrupt):
+        with mock.patch.object(MessageSocket, "_wait", interrupt):
             self.assertRaises(SessionEnded, self.ours.receive_message)
 
     def test_finishing_does_not_wait_longer_than_it_lingers_and_can_be_repeated(self: Any) -> None:
@@ -74,6 +76,29 @@ class Plain(Behaviour, PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
 
+    def test_one_that_does_not_block_waits_as_long_all_the_same(self) -> None:
+        self.ours.setblocking(False)
+        self.ours.timeouts = Timeouts(idle=0.05)
+        with self.assertRaisesRegex(DeadlineExceeded, r"0\.05 seconds"):
+            self.ours.receive_message()
+        self.ours.timeouts = Timeouts(idle=PATIENCE)
+        late = threading.Timer(0.02, self.theirs.send_message, ["late"])
+        late.start()
+        self.assertEqual("late", self.ours.receive_message())
+        late.join()
+
+    def test_one_that_had_a_timeout_is_adopted_without(self) -> None:
+        ours, theirs = socket.socketpair()
+        ours.settimeout(PATIENCE)
+        with MessageSocket.adopt(ours) as adopted, theirs:
+            self.assertTrue(os.get_blocking(adopted.fileno()))
+
+    def test_the_kernel_is_told_of_another_idle_timeout(self) -> None:
+        for seconds in (0.02, 0.04):
+            self.ours.timeouts = Timeouts(idle=seconds)
+            with self.assertRaisesRegex(DeadlineExceeded, f"for {seconds} seconds"):
+                self.ours.receive_message()
+
 
 class Secure(Behaviour, PorterTestCase):
     def setUp(self) -> None:
@@ -81,9 +106,3 @@ class Secure(Behaviour, PorterTestCase):
         self.ours, self.theirs = secure_pair(self.folder)
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
-
-    def test_it_never_blocks_even_if_it_was_left_blocking(self) -> None:
-        self.ours.setblocking(True)
-        self.ours.timeouts = Timeouts(idle=0.02)
-        with self.assertRaises(DeadlineExceeded):
-            self.ours.receive_message()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from common.errors import ConnectionLost
 from common.framing import encode
-from common.messages import MessageMixin
+from common.sockets import MessageSocket
 from tests.endurance.faults import descriptors, memory, threads
 from tests.support import PorterTestCase, ServerProcess, wait_until
 
@@ -23,7 +23,7 @@ class Exhaustion(PorterTestCase):
         user, system = Path(f"/proc/{server.process.pid}/stat").read_text().rpartition(")")[2].split()[11:13]
         return (int(user) + int(system)) / 100
 
-    def echoes(self, client: MessageMixin) -> None:
+    def echoes(self, client: MessageSocket) -> None:
         client.send_message("are you there?")
         self.assertEqual("are you there?", client.receive_message())
 

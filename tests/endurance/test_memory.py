@@ -6,7 +6,7 @@ from typing import Any
 
 from common.framing import HEADER, encode
 from tests.endurance.faults import descriptors, memory, threads
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
+from tests.support import PorterTestCase, ServerProcess, wait_until
 
 CLIENTS = 1000
 MOST = 64 * 1024  # KiB
@@ -39,8 +39,7 @@ class Behaviour:
         crowd = self.crowd(server)
         for part in parts:
             for client in crowd:
-                client.settimeout(PATIENCE)
-                client.send(part)
+                client._send_all(part)
         wait_until(lambda: threads(pid) >= CLIENTS, "a thread for each")
         first.send_message("still served?")
         self.assertEqual("still served?", first.receive_message())

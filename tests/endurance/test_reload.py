@@ -103,15 +103,15 @@ class Secure(Behaviour, PorterTestCase):
     def test_a_new_certificate_is_for_new_connections(self) -> None:
         server = self.start_process(mode="echo")
         old = server.connect()
-        first = old.getpeercert(binary_form=True)  # type: ignore[attr-defined]
+        first = old.peer_certificate()  # type: ignore[attr-defined]
         certificate, key = (self.folder / "data" / "tls" / name for name in ("certificate.pem", "key.pem"))
         ensure(self.folder / "new.pem", self.folder / "new-key.pem")
         (self.folder / "new-key.pem").replace(key)
         server.signal(signal.SIGHUP)  # in the middle of the exchange: the two do not fit
         server.wait_for_log("not reloaded: cannot use the certificate")
-        self.assertEqual(first, server.connect().getpeercert(binary_form=True))  # type: ignore[attr-defined]
+        self.assertEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
         (self.folder / "new.pem").replace(certificate)
         self.reload(server)
-        self.assertNotEqual(first, server.connect().getpeercert(binary_form=True))  # type: ignore[attr-defined]
+        self.assertNotEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
         old.send_message("still here")
         self.assertEqual("still here", old.receive_message())

@@ -231,13 +231,10 @@ class Behaviour:
 
     def test_what_cannot_be_taken_over_is_closed(self: Any) -> None:
         with self.server("echo") as server:
-            for error, level, text in (
-                (MemoryError(), "ERROR", "a connection could not be taken over"),
-                (OSError(107, "not connected"), "INFO", "connection lost: not connected"),
-            ):
-                with mock.patch.object(Server, "_adopt", side_effect=error):
-                    self.assertEqual(b"", server.connect_raw().recv(1))
-                    self.assertTrue(server.log.wait_for(text).startswith(f"{level} 127.0.0.1:"))
+            with mock.patch.object(Server, "_adopt", side_effect=MemoryError):
+                self.assertEqual(b"", server.connect_raw().recv(1))
+                line = server.log.wait_for("a connection could not be taken over")
+                self.assertTrue(line.startswith("ERROR 127.0.0.1:"))
             self.echo_works(server)
 
     def test_a_peer_that_is_gone_without_a_word_is_found_in_70_seconds(self: Any) -> None:

@@ -115,7 +115,7 @@ class Reload(PorterTestCase):
             ensure(self.folder / "data/tls/certificate.pem", self.folder / "data/tls/key.pem")
             server.service.reload(self.configuration())
             second = server.connect()
-            prints = [fingerprint(client.getpeercert(binary_form=True)) for client in (first, second)]  # type: ignore[attr-defined]
+            prints = [fingerprint(client.peer_certificate()) for client in (first, second)]  # type: ignore[attr-defined]
             self.assertNotEqual(*prints)
             server.log.wait_for(prints[1])
 
