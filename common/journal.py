@@ -38,14 +38,15 @@ class Journal:
         if now >= self._period_ends:
             self._period_ends = now + _PERIOD
             self._messages = 0
-        self._messages += self.tell(counts(connection))
+        self._messages += self.tell(connection)
         if self._messages >= _MESSAGES:
             connection.is_followed = False
             self._digest.follow(connection, self)
 
-    def tell(self, now: Counts) -> int:
+    def tell(self, connection: MessageSocket) -> int:
         """Log how the counts differ from those told before; by how many messages."""
-        with self._digest.lock:
+        with self._digest.lock:  # the counts are read in it, too: they must not be older than those told before
+            now = counts(connection)
             told, self._told = self._told, now
         received = now[0] - told[0]
         if received:
@@ -60,7 +61,7 @@ class Journal:
         if not connection.is_followed:
             self._digest.leave(connection)
         connection.is_followed = False
-        self.tell(counts(connection))
+        self.tell(connection)
 
 
 class Digest:
@@ -89,14 +90,17 @@ class Digest:
             quick = list(self._quick.items())
         for connection, (journal, before) in quick:
             present = counts(connection)
-            if present == before:  # silent for a second, so that nothing is being counted now
-                journal.tell(present)
-                self.leave(connection)
-            else:
-                with self.lock:
-                    if connection in self._quick:
-                        self._quick[connection] = (journal, present)
-                connection.is_followed = True  # its own thread tells, at the next message
+            is_silent = present == before  # for a second
+            if is_silent:
+                journal.tell(connection)
+            with self.lock:
+                if self._quick.get(connection) != (journal, before):
+                    continue  # it has just become quick again, or left
+                if is_silent:
+                    del self._quick[connection]
+                    continue
+                self._quick[connection] = (journal, present)
+            connection.is_followed = True  # its own thread tells, at the next message
 
 
 def counts(connection: MessageSocket) -> Counts:

@@ -57,8 +57,11 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                         lines.append(line.encode(self.encoding or "utf-8", self.errors or "strict"))
                         continue
                     entry = entry.record(name)
-                if self.filter(entry):
-                    lines.append(self._encoded(entry))
+                try:
+                    if self.filter(entry):
+                        lines.append(self._encoded(entry))
+                except Exception:  # its text and its arguments do not fit: a fault of whoever logs it
+                    self.handleError(entry)
             self._write(lines)
 
     def _encoded(self, record: logging.LogRecord) -> bytes:
@@ -86,6 +89,8 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
 
     def _room_for(self, lines: list[bytes], start: int) -> int:
         """Up to where the lines fit into the file, rotated if not one of them does; raises OSError if it has none."""
+        if not self._is_current():  # another process has rotated it, or somebody moved it
+            self._reopen()
         status = os.fstat(self._open_stream().fileno())
         if self.maxBytes <= 0 or time.monotonic() < self._rollover_after:
             return len(lines)
@@ -130,7 +135,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     def _lose(self, count: int, error: OSError | None) -> None:
         if error is not None and not self._lost and time.monotonic() >= self._quiet_until:
             self._quiet_until = time.monotonic() + _QUIET
-            print(f"porter: cannot write {self.baseFilename}: {error}", file=sys.stderr)
+            _complain(f"cannot write {self.baseFilename}: {error}")
         self._lost += count
 
     def _drop_half_line(self) -> None:
@@ -139,6 +144,8 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         if stream is None:
             return
         try:
+            if not stat.S_ISREG(os.fstat(stream.fileno()).st_mode):
+                return
             with open(self.baseFilename, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
                 file.seek(max(0, end - _LONGEST_LINE))
@@ -171,7 +178,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 if not os.path.exists(self.baseFilename):
                     os.rename(self._aside, self.baseFilename)
             self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
-            print(f"porter: cannot rotate {self.baseFilename}: {error}", file=sys.stderr)
+            _complain(f"cannot rotate {self.baseFilename}: {error}")
         finally:
             if folder is not None:
                 os.close(folder)
@@ -193,3 +200,8 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             )
         except FileNotFoundError:
             return False
+
+
+def _complain(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # standard error may be gone as well
+        print(f"porter: {text}", file=sys.stderr)

@@ -87,13 +87,13 @@ class MessageSocket(WaitingSocket):
         In that case the answers of a burst leave together, before the next wait at the latest: five times the
         messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
         """
-        if self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_GATHERED:
+        is_gathered = self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_GATHERED
+        if is_gathered or self._outgoing or self._last is not None:
             if not text.isascii():
                 encode(text)  # what is no text fails here, and not with all the others
             self._outgoing.append(text)
-        elif self._outgoing or self._last is not None:
-            self._outgoing.append(text)
-            self.flush()
+            if not is_gathered:
+                self.flush()
         else:
             frame = encode(text)
             self._send_all(frame)
@@ -191,6 +191,7 @@ class MessageSocket(WaitingSocket):
             if self._heed_end():
                 return None
             self._last = None
+            refuse_breach(self._rest, self.max_message)
             self._take_in(self._receive_rest() if self._has_begun() else self._receive_first())
         self._message_deadline = None
         return self._ready.popleft()
@@ -200,7 +201,7 @@ class MessageSocket(WaitingSocket):
         return bool(self._rest)
 
     def _take_in(self, data: bytes) -> None:
-        """Make messages of what has come; raises a breach if it is the next message, and not before."""
+        """Make messages of what has come; a breach is left in the rest, behind the messages that came before it."""
         if self._interruption is not None:
             raise self._interruption
         if not data:
@@ -210,7 +211,6 @@ class MessageSocket(WaitingSocket):
             return
         if self._rest:
             self._rest += data
-            refuse_breach(self._rest, self.max_message)
             if lacking(self._rest):
                 return
             data = bytes(self._rest)
@@ -219,7 +219,6 @@ class MessageSocket(WaitingSocket):
         if end < len(data):
             self._rest += data[end:]
             if not texts:
-                refuse_breach(self._rest, self.max_message)
                 return
             data = data[:end]
         self._ready.extend(texts)

@@ -43,8 +43,7 @@ _NO_TIMEOUTS = Timeouts()
 @lru_cache(16)
 def timeval(seconds: float | None) -> bytes:
     """A time as SO_RCVTIMEO takes it; None is for ever."""
-    fraction, whole = math.modf(seconds or 0)
-    return struct.pack("@ll", int(whole), math.ceil(fraction * 1e6))
+    return struct.pack("@ll", *divmod(math.ceil((seconds or 0) * 1e6), 1_000_000))
 
 
 class WaitingSocket(socket.socket):

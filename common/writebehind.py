@@ -146,6 +146,7 @@ class WriteBehind(logging.Handler):
 
 
 def _give(target: logging.Handler, entries: list[logging.LogRecord | Event], name: str) -> None:
+    """Never raises: nobody above would hear of it, and of nothing that is logged later."""
     entries = [entry for entry in entries if _level(entry) >= target.level]
     if isinstance(target, RotatingFileHandler):
         target.handle_all(entries, name)
@@ -154,7 +155,7 @@ def _give(target: logging.Handler, entries: list[logging.LogRecord | Event], nam
         record = entry.record(name) if isinstance(entry, Event) else entry
         try:
             target.handle(record)
-        except Exception:  # nobody above would hear of it
+        except Exception:
             target.handleError(record)
 
 

@@ -4,6 +4,7 @@ It reads and checks; it opens, makes and changes nothing.
 """
 
 import importlib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +21,8 @@ from server.certificate import is_interrupted
 from server.handler import Handler
 from server.settings import HandlerEntry, Section, Settings
 
+LOG = logging.getLogger("porter.server")
+_KEPT_UNTIL_RESTART = ("host", "port", "store", "workers", "cpu_affinity")
 DEFAULT_FILE = PROJECT_ROOT / "conf" / "server.yaml"
 
 
@@ -178,6 +181,19 @@ def _check_tls(
     choice = choices.get(settings.mode)
     if choice is not None and (wrong := exposes_passwords(settings, choice, settings.host)):
         problems.append(document.problem(("tls", "enabled"), wrong))
+
+
+def warn_of_restart(changed: Configuration, running: Configuration) -> None:
+    """Log what has changed and no reload can follow."""
+    for key in _KEPT_UNTIL_RESTART:
+        if getattr(changed.settings, key) != getattr(running.settings, key):
+            LOG.warning("%s has changed: that takes a restart", key)
+
+
+def as_reloaded(changed: Configuration, running: Configuration) -> Configuration:
+    """`changed`, as far as a running server can follow it."""
+    kept = {key: getattr(running.settings, key) for key in _KEPT_UNTIL_RESTART}
+    return replace(changed, settings=changed.settings.model_copy(update=kept))
 
 
 def exposes_passwords(settings: Settings, choice: Choice, host: str) -> str | None:

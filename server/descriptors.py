@@ -4,7 +4,7 @@ import logging
 import resource
 
 LOG = logging.getLogger("porter.server")
-_FOR_THE_REST = 64  # the store's, the log's, the standard streams, modules being imported
+_FOR_THE_REST = 256  # who is refused (128), the store's, the log's, the standard streams, modules being imported
 
 
 def make_room_for(connections: int) -> None:

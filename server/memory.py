@@ -3,6 +3,7 @@
 After a thousand connections that is up to thirty megabytes. Elsewhere than with glibc nothing is done.
 """
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import cache
@@ -35,7 +36,8 @@ class Memory:
 
 
 def give_back() -> None:
-    _trim()(0)
+    with contextlib.suppress(OSError):  # there are no descriptors to load the library with: another time, then
+        _trim()(0)
 
 
 @cache

@@ -9,6 +9,7 @@ import hashlib
 import mmap
 import os
 import tempfile
+import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Protocol
@@ -18,6 +19,10 @@ from server.settings import Limits
 
 _BUCKETS = 65_536
 """Counters of each worker; two sources that fall into one share their places, which few of any thousand do."""
+
+_PATIENCE = 0.5
+"""Seconds to wait for the lock; where that was in vain nobody waits again, until somebody gets it."""
+_BETWEEN_TRIES = 0.0005
 
 
 class Places(Protocol):
@@ -51,7 +56,8 @@ class OwnPlaces:
 class SharedPlaces:
     """Counters in memory that all workers see, each with its own, so that one's can be cleared.
 
-    The lock is a file's, which the kernel takes back from whoever is killed while holding it.
+    The lock is a file's, which the kernel takes back from whoever is killed while holding it. It is not waited for
+    without end: somebody may be stopped while holding it, and then a limit may be passed by a few.
     """
 
     def __init__(self, workers: int) -> None:
@@ -60,6 +66,7 @@ class SharedPlaces:
         self._workers = workers
         self._key = os.urandom(16)
         self._lock = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the server lives
+        self._patience = _PATIENCE
 
     def of(self, worker: int) -> "WorkersPlaces":
         return WorkersPlaces(self, worker)
@@ -83,11 +90,25 @@ class SharedPlaces:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        fcntl.lockf(self._lock, fcntl.LOCK_EX)
+        is_locked = self._try_to_lock()
+        self._patience = _PATIENCE if is_locked else 0.0
         try:
             yield
         finally:
-            fcntl.lockf(self._lock, fcntl.LOCK_UN)
+            if is_locked:
+                fcntl.lockf(self._lock, fcntl.LOCK_UN)
+
+    def _try_to_lock(self) -> bool:
+        latest = time.monotonic() + self._patience
+        while True:
+            try:
+                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                if time.monotonic() >= latest:
+                    return False
+                time.sleep(_BETWEEN_TRIES)
+            else:
+                return True
 
 
 class WorkersPlaces:

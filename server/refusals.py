@@ -85,7 +85,7 @@ class SparingLog:
     def report(self, at_once: bool = False) -> None:
         """Tell of those whose minute is over, or of all."""
         now = time.monotonic()
-        for text in [text for text, line in self._seen.items() if at_once or line.until <= now]:
+        for text in [text for text, line in list(self._seen.items()) if at_once or line.until <= now]:
             more = self._seen.pop(text).times - self._lines
             if more > 0:
                 LOG.log(self._level, "%s (%d more times within %g seconds)", text, more, self._period)

@@ -120,10 +120,17 @@ class Server(socketserver.ThreadingTCPServer):
         self.plan = plan
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:
-        """Have connections accepted and served, until `shutdown`; raises RuntimeError if no thread can be had."""
-        self._accepting.start()
-        while not self._is_shut_down.wait(poll_interval):
-            self.service_actions()
+        """Have connections accepted and served, until `shutdown`."""
+        while True:
+            try:
+                self.service_actions()
+                self._accepting.heal()
+            except (RuntimeError, MemoryError) as error:
+                self._exhausted.log(f"cannot accept connections: {str(error) or 'no memory'}")
+            except Exception:  # this thread must outlive whatever one round runs into
+                LOG.exception("a round of housekeeping failed")
+            if self._is_shut_down.wait(poll_interval):
+                return
 
     def shutdown(self) -> None:
         """Accept no more; returns when nobody waits for a connection any longer."""

@@ -13,7 +13,7 @@ from common.writebehind import WriteBehind
 from server import certificate
 from server.addresses import show_endpoint
 from server.affinity import Cores
-from server.configuration import Configuration, exposes_passwords
+from server.configuration import Configuration, as_reloaded, exposes_passwords, warn_of_restart
 from server.descriptors import make_room_for
 from server.handler import Mode
 from server.listening import listen
@@ -95,11 +95,10 @@ class Service:
             except ConfigurationError:
                 logs.apply(self._logging)
                 raise
-        for key in ("host", "port", "store"):
-            if getattr(configuration.settings, key) != getattr(self._configuration.settings, key):
-                LOG.warning("%s has changed: that takes a restart", key)
+        if not self._is_worker:
+            warn_of_restart(configuration, self._configuration)
         make_room_for(configuration.settings.limits.max_connections)
-        self._configuration, self._shown = configuration, shown
+        self._configuration, self._shown = as_reloaded(configuration, self._configuration), shown
         self._server.take_plan(plan)
         LOG.info("reloaded %s", shown)
 

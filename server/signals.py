@@ -43,18 +43,23 @@ class Signals:
         self._reader.close()
         self._writer.close()
 
-    def wait(self, timeout: float | None = None) -> int | None:
-        """The next number: WOKEN after `wake`, TERM and INT before HUP; None if none comes within `timeout` seconds.
+    def wait(self, timeout: float | None = None, beside: int | None = None) -> int | None:
+        """The next number: TERM and INT before HUP; None if none comes within `timeout` seconds.
 
-        Equal ones that came together are one.
+        WOKEN after `wake`, and when the descriptor `beside` can be read. Equal ones that came together are one.
         """
         latest = math.inf if timeout is None else time.monotonic() + timeout
         poller = select.poll()
         poller.register(self._reader, select.POLLIN)
+        if beside is not None:
+            poller.register(beside, select.POLLIN)
         while not self._came:
             left = latest - time.monotonic()
-            if poller.poll(poll_milliseconds(left)):
+            ready = dict(poller.poll(poll_milliseconds(left)))
+            if self._reader.fileno() in ready:
                 self._reader.recv(4096)
+            elif ready:
+                return WOKEN
             elif left <= 0:
                 return None
         number = min(self._came, key=_FIRST_TO_LAST.index)

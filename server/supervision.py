@@ -14,10 +14,10 @@ from functools import partial
 from typing import NoReturn
 
 from common import PROJECT_ROOT, VERSION, logs
-from common.errors import ConfigurationError, ExitStatus, PorterError
+from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailable
 from server import certificate
 from server.affinity import Cores
-from server.configuration import Configuration, Overrides
+from server.configuration import Configuration, Overrides, as_reloaded, exposes_passwords, warn_of_restart
 from server.lifecycle import Lifecycle, is_gone
 from server.listening import listen
 from server.places import SharedPlaces
@@ -48,26 +48,26 @@ def supervise(
         places = SharedPlaces(count)
         share = partial(_share, listener, places, max(1, len(cores) // count))
         keeps_to_cores = settings.cpu_affinity == "auto"
-        work = partial(_serve, configuration, load, overrides, share, cores, keeps_to_cores)
-        workers = Workers(count, work, places.clear)
+        work = partial(_serve, load, overrides, share, cores, keeps_to_cores)
+        workers = Workers(count, partial(work, configuration), places.clear)
         with Signals((*HANDLED, signal.SIGCHLD)) as signals:
-            description = workers.start()
-            LOG.info("listening on %s", description)
-            print(f"Listening on {description}", flush=True)
-            drain_timeout = settings.limits.drain_timeout
-            while True:
+            description = workers.start(signals)
+            if description is not None:
+                LOG.info("listening on %s", description)
+                print(f"Listening on {description}", flush=True)
+            while description is not None:
                 number = signals.wait(workers.watch())
                 if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGHUP and is_gone(terminal)):
                     break
-                if number == signal.SIGHUP and (changed := _checked(load)):
-                    drain_timeout = changed.settings.limits.drain_timeout
-                    logging_before = _log_anew(changed, logging_before)
-                    workers.reload()
+                if number == signal.SIGHUP and (changed := _checked(load, configuration)):
+                    configuration = changed
+                    logging_before = _log_anew(configuration, logging_before)
+                    workers.reload(partial(work, configuration))
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
             LOG.info("stopping, %d workers", count)
-            workers.stop(signals, drain_timeout)
+            workers.stop(signals, configuration.settings.limits.drain_timeout)
     except PorterError as error:
         LOG.error("cannot start: %s", error)
         raise
@@ -81,12 +81,12 @@ def _share(listener: socket.socket, places: SharedPlaces, hash_threads: int, num
 
 
 def _serve(
-    configuration: Configuration,
     load: Callable[[], Configuration],
     overrides: Overrides,
     share: Callable[[int], Share],
     cores: Cores,
     keeps_to_cores: bool,
+    configuration: Configuration,
     number: int,
     workers: Workers,
     say: Callable[[str], None],
@@ -95,11 +95,15 @@ def _serve(
     if keeps_to_cores:
         cores.keep_to(number)
     with Signals() as signals:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+        listener = share(number).listener
         service = Service(configuration, cores, share(number))
         life = Lifecycle(signals, service, partial(reload, service, load, overrides))
 
         def end_with_parent() -> None:
             workers.wait_for_parents_end()
+            with contextlib.suppress(OSError):
+                listener.shutdown(socket.SHUT_RDWR)  # nobody else is left to free the port for the next server
             os.kill(os.getpid(), signal.SIGTERM)
 
         threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
@@ -107,13 +111,24 @@ def _serve(
         life.obey(None)
 
 
-def _checked(load: Callable[[], Configuration]) -> Configuration | None:
-    """The configuration, if it is right; what is wrong is said once, and not by each worker."""
+def _checked(load: Callable[[], Configuration], running: Configuration) -> Configuration | None:
+    """What the workers are to follow, if it is right; what is wrong is said once, and not by each of them."""
     try:
-        return load()
+        loaded = load()
+        changed = as_reloaded(loaded, running)
+        settings = changed.settings
+        if wrong := exposes_passwords(settings, changed.choices[settings.mode], settings.host):
+            raise Unavailable(wrong)
+        if settings.tls.enabled:
+            certificate.ensure(changed.certificate, changed.key)
+            certificate.context(changed.certificate, changed.key)
+        warn_of_restart(loaded, running)
+        return changed
     except ConfigurationError as error:
         for problem in error.problems:
             LOG.error("not reloaded: %s", problem)
+    except PorterError as error:
+        LOG.error("not reloaded: %s", error)
     except Exception:  # that of a handler being imported
         LOG.exception("not reloaded")
     return None

@@ -32,6 +32,14 @@ class AcceptingThreads(Generic[_Connection]):
         self._waiting = 0
         self._is_open = True
 
+    def heal(self) -> None:
+        """To be called now and then: start a thread if nobody waits any more, as after one could not be started.
+
+        Raises RuntimeError or MemoryError if there can be none.
+        """
+        if self._is_open and not self._waiting:
+            self.start()
+
     def start(self) -> None:
         """Start a thread that waits; raises RuntimeError or MemoryError if there can be none."""
         threading.Thread(target=self._run, name="connection", daemon=True).start()
@@ -51,11 +59,16 @@ class AcceptingThreads(Generic[_Connection]):
         """Serve one connection; whether this thread is to wait for another."""
         with self._changed:
             self._waiting += 1
-        connection = self._accept()
-        with self._changed:
-            self._waiting -= 1
-            was_last = not self._waiting
-            self._changed.notify_all()
+        connection = None
+        try:
+            connection = self._accept()
+        except BaseException:
+            LOG.exception("accepting failed")
+        finally:
+            with self._changed:
+                self._waiting -= 1
+                was_last = not self._waiting
+                self._changed.notify_all()
         if connection is None:
             return was_last
         try:

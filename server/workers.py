@@ -10,10 +10,10 @@ import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import NoReturn, TypeAlias
 
 from common.errors import ExitStatus, PorterError, Unavailable
-from server.signals import Signals
+from server.signals import HANDLED, WOKEN, Signals
 
 LOG = logging.getLogger("porter.server")
 
@@ -30,8 +30,13 @@ class _Worker:
     started: float
 
 
+Work: TypeAlias = "Callable[[int, Workers, Callable[[str], None]], NoReturn]"
+
+
 class Workers:
     """`work` is what a worker does, and never returns: it gets its number, this, and what to call when it is ready.
+
+    It begins with the signals blocked, and unblocks them when it waits for them.
 
     `forget` is told the number of a worker that has ended.
     """
@@ -39,7 +44,7 @@ class Workers:
     def __init__(
         self,
         count: int,
-        work: "Callable[[int, Workers, Callable[[str], None]], NoReturn]",
+        work: Work,
         forget: Callable[[int], None] = lambda _: None,
     ) -> None:
         self._count = count
@@ -50,20 +55,28 @@ class Workers:
         # The parent alone holds the writing end: when it is gone, however it went, the workers read the end of it.
         self._life_reader, self._life_writer = os.pipe()
 
-    def start(self) -> str:
-        """Start them all; what they say of themselves. Raises Unavailable if one cannot start."""
-        reports = [self._start(number) for number in range(self._count)]
-        said = [_read(report) for report in reports]
-        for text in said:
-            if not text.startswith("ready "):
-                self._signal(signal.SIGKILL)
-                while self._workers:
-                    self.reap()
-                    time.sleep(0.01)
-                raise Unavailable(text.removeprefix("failed ") or "a worker could not be started")
-        return said[0].removeprefix("ready ")
+    def start(self, signals: Signals) -> str | None:
+        """Start them all; what they say of themselves, None if a TERM or INT came meanwhile.
 
-    def reload(self) -> None:
+        Raises Unavailable if one cannot start.
+        """
+        text = None
+        try:
+            for report in [self._start(number) for number in range(self._count)]:
+                while (number := signals.wait(beside=report)) != WOKEN:
+                    if number in (signal.SIGTERM, signal.SIGINT):
+                        return None
+                text = _read(report)
+                if not text.startswith("ready "):
+                    raise Unavailable(text.removeprefix("failed ") or "a worker could not be started")
+        except (OSError, Unavailable) as error:
+            self.stop(signals, drain_timeout=0)
+            raise Unavailable(str(error)) from error
+        return text and text.removeprefix("ready ")
+
+    def reload(self, work: Work) -> None:
+        """Tell all, and have those who come later do this `work`."""
+        self._work = work
         self._signal(signal.SIGHUP)
 
     def watch(self) -> float | None:
@@ -71,8 +84,12 @@ class Workers:
         self.reap()
         now = time.monotonic()
         for number in [number for number, moment in self._missing.items() if moment <= now]:
-            del self._missing[number]
-            os.close(self._start(number))
+            try:
+                os.close(self._start(number))
+                del self._missing[number]
+            except OSError as error:
+                LOG.error("worker %d cannot be replaced: %s", number + 1, error.strerror)
+                self._missing[number] = now + _PAUSE
         return max(0.0, min(self._missing.values()) - now) if self._missing else None
 
     def stop(self, signals: Signals, drain_timeout: float) -> None:
@@ -114,11 +131,19 @@ class Workers:
     def _start(self, number: int) -> int:
         """Fork a worker; the descriptor on which it says that it is ready, or why not."""
         reader, writer = os.pipe()
-        pid = os.fork()
-        if pid == 0:
+        # Until the worker waits for signals itself, it would note them where nobody looks: so they wait.
+        signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
+        try:
+            pid = os.fork()
+            if pid == 0:
+                os.close(reader)
+                self._be_worker(number, writer)
+        except OSError:
             os.close(reader)
-            self._be_worker(number, writer)
-        os.close(writer)
+            raise
+        finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+            os.close(writer)
         self._workers[number] = _Worker(pid, time.monotonic())
         return reader
 

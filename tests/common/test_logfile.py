@@ -134,6 +134,35 @@ class LogFiles(PorterTestCase):
             [500] * 3, [sum(line.endswith(f" {name}") for line in lines) for name in ("one", "two", "three")]
         )
 
+    def test_a_file_that_was_moved_is_left_and_another_begun(self) -> None:
+        handler = self.handler(maxBytes=100_000, backupCount=1)
+        self.emit(handler, "first")
+        path = self.folder / "new" / "a.log"
+        path.rename(path.with_name("taken.log"))
+        self.emit(handler, "second")
+        self.assertEqual(1, len(self.lines()))
+        self.assertIn("second", self.lines()[0])
+
+    def test_it_fails_in_silence_when_standard_error_is_gone_as_well(self) -> None:
+        handler = self.handler()
+        reader, writer = os.pipe()
+        os.close(reader)
+        with open(writer, "w", buffering=1) as gone, contextlib.redirect_stderr(gone):
+            with mock.patch.object(os, "write", side_effect=OSError(28, "full")):
+                self.emit(handler, "lost")
+            with contextlib.suppress(BrokenPipeError):
+                gone.close()
+        self.emit(handler, "again")
+        self.assertIn("1 log record was lost", self.lines()[-1])
+
+    def test_a_device_is_not_read_back_when_it_is_full(self) -> None:
+        handler = RotatingFileHandler("/dev/full")
+        handler.setFormatter(Formatter())
+        self.addCleanup(handler.close)
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            self.emit(handler, "lost")
+        self.assertIn("No space left", errors.getvalue())
+
     def test_a_log_is_not_for_everybody(self) -> None:
         handler = self.handler()
         self.emit(handler, "x")

@@ -280,6 +280,22 @@ class Behaviour:
         self.assertEqual([], list(self.ours.receive_waiting()))
         self.assertTrue(self.ours.has_ended)
 
+    def test_what_is_no_text_at_the_end_of_a_burst_costs_no_answer_before_it(self: Any) -> None:
+        self.write_raw(encode("a") + encode("b"))
+        self.ours.receive_message()
+        self.ours.send_message("A")
+        self.ours.receive_message()
+        self.assertRaises(NotText, self.ours.send_message, "\udc80")
+        self.ours.send_message("B")
+        self.assertEqual(["A", "B"], [self.theirs.receive_message() for _ in "AB"])
+
+    def test_a_breach_right_behind_a_message_is_told_after_it_and_at_once(self: Any) -> None:
+        for breach, error in ((b"\x00\xff\xff\xff", MessageTooLong), (b"\0\0\0\1\xff", NotText)):
+            self.write_raw(encode("good") + breach)
+            self.assertEqual("good", self.ours.receive_message())
+            self.assertRaises(error, self.ours.receive_message)
+            self.ours._rest.clear()
+
     def test_what_came_before_a_breach_is_not_lost_with_it(self: Any) -> None:
         self.write_raw(encode("a") + encode("the reason") + b"\0\0\0\1\xff")
         waiting = self.ours.receive_waiting()

@@ -2,7 +2,9 @@
 
 import os
 import socket
+import struct
 import threading
+import unittest
 from typing import Any
 from unittest import mock
 
@@ -13,8 +15,14 @@ from common.errors import (
 )
 from common.framing import encode
 from common.sockets import MessageSocket
-from common.waiting import Timeouts
+from common.waiting import Timeouts, timeval
 from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+
+
+class Times(unittest.TestCase):
+    def test_the_kernel_gets_whole_seconds_and_less_than_a_million_microseconds(self) -> None:
+        for seconds, wanted in ((None, (0, 0)), (0.25, (0, 250_000)), (1.9999999, (2, 0)), (1e-9, (0, 1))):
+            self.assertEqual(wanted, struct.unpack("@ll", timeval(seconds)))
 
 
 class Behaviour:

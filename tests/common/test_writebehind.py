@@ -1,5 +1,7 @@
 """Logging in a thread of its own: in order, nothing lost, and nobody held up by a handler that hangs."""
 
+import contextlib
+import io
 import logging
 import threading
 import time
@@ -140,6 +142,20 @@ class WritesBehind(PorterTestCase):
             writer.flush()
         self.assertEqual(["INFO None hello"], self.slow.taken)
         self.assertEqual(1, len(errors))
+
+    def test_a_record_that_cannot_be_formatted_costs_no_other(self) -> None:
+        handler = RotatingFileHandler(str(self.folder / "a.log"))
+        handler.setFormatter(Formatter())
+        self.addCleanup(handler.close)
+        self.log.handlers = [handler]
+        writer = self.writer()
+        with contextlib.redirect_stderr(io.StringIO()) as errors:
+            for text, argument in (("before", None), ("%d", "no number"), ("after", None)):
+                self.log.info(text, *([argument] if argument else []))
+            writer.flush()
+        lines = (self.folder / "a.log").read_text().splitlines()
+        self.assertEqual(["before", "after"], [line.rpartition(" ")[2] for line in lines])
+        self.assertIn("TypeError", errors.getvalue())
 
     def test_many_lines_are_few_writes(self) -> None:
         handler = RotatingFileHandler(str(self.folder / "a.log"))

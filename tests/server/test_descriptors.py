@@ -18,13 +18,13 @@ class Descriptors(PorterTestCase):
 
     def test_the_soft_limit_is_raised_to_fit(self) -> None:
         with self.assertLogs("porter.server", "INFO"):
-            self.assertEqual(1088, self.raised_to(1024, 64, 20_000))
-            self.assertEqual(1088, self.raised_to(1024, 64, resource.RLIM_INFINITY))
+            self.assertEqual(1280, self.raised_to(1024, 64, 20_000))
+            self.assertEqual(1280, self.raised_to(1024, 64, resource.RLIM_INFINITY))
 
     def test_what_does_not_fit_is_logged(self) -> None:
         with self.assertLogs("porter.server", "WARNING") as logged:
             self.assertEqual(500, self.raised_to(1024, 64, 500))
-        self.assertIn("max_connections is 1024, but open files for only 436", logged.output[-1])
+        self.assertIn("max_connections is 1024, but open files for only 244", logged.output[-1])
 
     def test_what_fits_is_left_alone(self) -> None:
         self.assertIsNone(self.raised_to(1024, 20_000, 20_000))
@@ -41,4 +41,4 @@ class Descriptors(PorterTestCase):
         for client in clients:
             client.send_message("x")
             self.assertEqual("x", client.receive_message())
-        self.assertIn("limit on open files raised from 40 to 144", server.log())
+        self.assertIn("limit on open files raised from 40 to 336", server.log())

@@ -50,6 +50,14 @@ class Giving(unittest.TestCase):
 
 
 class Library(unittest.TestCase):
+    def test_without_descriptors_it_is_left_for_another_time(self) -> None:
+        memory._trim.cache_clear()
+        self.addCleanup(memory._trim.cache_clear)
+        with mock.patch("ctypes.CDLL", side_effect=OSError(24, "too many open files")) as load:
+            memory.give_back()
+            memory.give_back()
+        self.assertEqual(2, load.call_count)
+
     def test_the_c_library_is_asked_where_it_can_be(self) -> None:
         memory.give_back()
         with mock.patch("ctypes.CDLL", return_value=object()):

@@ -2,6 +2,7 @@
 
 import os
 import signal
+import time
 from typing import Any
 
 from common.errors import ConnectionRefused
@@ -90,3 +91,19 @@ class Shared(Behaviour, PorterTestCase):
                 os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(child, 0)
         self.places.take("a", LIMITS)
+
+    def test_who_is_stopped_with_the_lock_holds_nobody_up_for_long(self) -> None:
+        child = os.fork()
+        if child == 0:
+            with self.shared.locked():
+                os.kill(os.getpid(), signal.SIGSTOP)
+            os._exit(0)
+        os.waitpid(child, os.WUNTRACED)
+        start = time.monotonic()
+        for _ in range(3):
+            self.places.take("a", LIMITS)
+        self.assertLess(time.monotonic() - start, 1)
+        os.kill(child, signal.SIGCONT)
+        os.waitpid(child, 0)
+        with self.assertRaises(ConnectionRefused):
+            self.places.take("a", LIMITS)

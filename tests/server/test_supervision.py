@@ -1,7 +1,9 @@
 """A server of several workers, from outside: one port, one log, limits that hold across, and one worker's death."""
 
+import errno
 import os
 import signal
+import socket
 import subprocess
 import time
 from pathlib import Path
@@ -108,6 +110,35 @@ class Supervised(PorterTestCase):
         server.signal(signal.SIGHUP)
         server.wait_for_log("not reloaded: ")
         self.assertEqual(1, server.log().count("unknown key"))
+
+    def test_a_worker_that_comes_after_a_reload_serves_as_the_others(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False})
+        self.write_configuration(workers=3, cpu_affinity="off", tls={"enabled": False}, limits={"max_message": 5})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (echo") == 2, "two reloads")
+        for key in ("workers", "cpu_affinity"):
+            self.assertEqual(1, server.log().count(f"{key} has changed: that takes a restart"))
+        before = self.workers(server)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(set(self.workers(server)) - set(before)) == 2, "other workers")
+        client = server.connect()
+        client.send_message("123456")
+        self.assertIn("over the limit of 5", client.receive_message() or "")
+        client.close()
+
+    def test_when_the_parent_is_killed_the_port_is_free_before_the_connections_end(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"drain_timeout": PATIENCE})
+        server.process.kill()
+        server.process.wait(PATIENCE)
+
+        def is_refused() -> bool:
+            with socket.socket() as other:
+                return other.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+
+        start = time.monotonic()
+        wait_until(is_refused, "a port that nobody listens on")
+        self.assertLess(time.monotonic() - start, 0.5)
 
     def test_what_keeps_a_worker_from_starting_is_told_and_is_the_status(self) -> None:
         path = self.write_configuration(workers=2, mode="auth", store=f"sqlite:///{self.folder}/file/porter.db")

@@ -101,6 +101,24 @@ class Threads(PorterTestCase):
         self.connect()
         self.wait(1)
 
+    def test_a_failure_while_waiting_takes_the_next_one_with_nothing(self) -> None:
+        with (
+            mock.patch.object(self.threads, "_accept", side_effect=MemoryError),
+            self.assertLogs("porter.server", "ERROR"),
+        ):
+            self.threads._take_one()
+        self.connect()
+        self.wait(1)
+
+    def test_where_nobody_waits_any_more_somebody_is_sent(self) -> None:
+        self.assertTrue(self.threads._waiting)
+        with mock.patch.object(self.threads, "start") as start:
+            self.threads.heal()
+            start.assert_not_called()
+            with mock.patch.object(self.threads, "_waiting", 0):
+                self.threads.heal()
+            start.assert_called_once()
+
     def test_once_closed_nobody_waits(self) -> None:
         self.assertFalse(self.threads.close(0.01))
         self.close()

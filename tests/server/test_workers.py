@@ -16,27 +16,33 @@ from common.errors import Unavailable
 from server.signals import HANDLED, Signals
 from server.workers import Workers
 
+def tell(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
 def work(number, workers, say):
     threading.Thread(target=lambda: (workers.wait_for_parents_end(), os._exit(0)), daemon=True).start()
-    print("worker", number, os.getpid(), flush=True)
+    tell("worker", number, os.getpid())
 {work}
 
 with Signals((*HANDLED, signal.SIGCHLD)) as signals:
-    workers = Workers(2, work, lambda number: print("forget", number, flush=True))
+    workers = Workers(2, work, lambda number: tell("forget", number))
     try:
-        print("said", workers.start(), flush=True)
+        said = workers.start(signals)
+        tell("said", said)
+{then}
     except Unavailable as error:
         print("cannot:", error, flush=True)
         os._exit(69)
-    while (number := signals.wait(workers.watch())) != signal.SIGTERM:
+    while said and (number := signals.wait(workers.watch())) != signal.SIGTERM:
         if number == signal.SIGHUP:
-            workers.reload()
+            workers.reload(work)
     workers.stop(signals, 0.2)
 print("stopped", flush=True)
 """
 OBEDIENT = """
 signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-signal.signal(signal.SIGHUP, lambda *_: print("reload", number, flush=True))
+signal.signal(signal.SIGHUP, lambda *_: tell("reload", number))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
 say("here")
 while True:
     signal.pause()
@@ -44,8 +50,9 @@ while True:
 
 
 class Processes(PorterTestCase):
-    def start(self, work: str) -> "subprocess.Popen[str]":
-        code = PARENT.format(work=textwrap.indent(work, "    "))
+    def start(self, work: str, then: str = "") -> "subprocess.Popen[str]":
+        """A parent of two that do `work`; it does `then` when they are ready."""
+        code = PARENT.format(work=textwrap.indent(work, "    "), then=textwrap.indent(then, " " * 8))
         parent = subprocess.Popen(
             [sys.executable, "-c", code], cwd=PROJECT_ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
         )
@@ -83,6 +90,38 @@ class Processes(PorterTestCase):
         self.assertTrue(lines[0].startswith("forget "), lines)
         self.assertNotIn(self.pids(lines)[0], pids)
         self.assertLess(time.monotonic() - start, 2)
+
+    def test_what_it_is_sent_before_it_listens_to_signals_is_not_lost(self) -> None:
+        parent = self.start("os.kill(os.getpid(), signal.SIGTERM)" + OBEDIENT)
+        lines = self.read(parent, 4)
+        self.assertEqual(["forget 0", "forget 1"], lines[:2])
+
+    def test_one_that_cannot_be_replaced_just_now_is_replaced_later(self) -> None:
+        fail = """
+fork = os.fork
+def fail_once():
+    os.fork = fork
+    raise OSError(11, "no more processes")
+os.fork = fail_once
+"""
+        parent = self.start(OBEDIENT, fail)
+        pids = self.pids(self.read(parent, 3))
+        os.kill(pids[0], signal.SIGKILL)
+        lines = self.read(parent, 2)
+        self.assertNotIn(self.pids(lines)[0], pids)
+        parent.send_signal(signal.SIGTERM)
+        _, errors = parent.communicate(timeout=PATIENCE)
+        self.assertIn("cannot be replaced: no more processes", errors)
+        self.assertEqual(0, parent.returncode)
+
+    def test_a_stop_need_not_wait_for_those_that_are_starting(self) -> None:
+        parent = self.start("signal.pause()")
+        self.read(parent, 2)
+        start = time.monotonic()
+        parent.send_signal(signal.SIGTERM)
+        out, _ = parent.communicate(timeout=PATIENCE)
+        self.assertIn("said None", out)
+        self.assertLess(time.monotonic() - start, 0.2 + 2.5)
 
     def test_those_that_cannot_start_end_it_with_the_reason(self) -> None:
         parent = self.start("raise Unavailable('no database')")
