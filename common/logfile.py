@@ -89,8 +89,9 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
 
     def _room_for(self, lines: list[bytes], start: int) -> int:
         """Up to where the lines fit into the file, rotated if not one of them does; raises OSError if it has none."""
-        if not self._is_current():  # another process has rotated it, or somebody moved it
-            self._reopen()
+        if self.stream is not None and not self._is_current():  # another process has rotated it, or somebody moved it
+            with contextlib.suppress(OSError):  # as when the folder is gone: the old file is better than none
+                self._reopen()
         status = os.fstat(self._open_stream().fileno())
         if self.maxBytes <= 0 or time.monotonic() < self._rollover_after:
             return len(lines)
@@ -188,7 +189,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         os.rename(self._aside, dest)
 
     def _reopen(self) -> None:
-        stream, self.stream = self.stream, None
+        stream, self.stream = self.stream, self._open()
         if stream is not None:
             stream.close()
 

@@ -8,7 +8,7 @@ neither use nor fill it. It knows no passwords and no sockets.
 import math
 from dataclasses import dataclass
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, select
+from sqlalchemy import Connection, and_, bindparam, delete, select
 
 from server.options import LockoutOptions
 from server.store import Store
@@ -19,6 +19,10 @@ ELSEWHERE = ""
 
 MOST_FAILURES = 100
 """So many consecutive failures elsewhere end the use of the password there (NIST SP 800-63B-4, 3.2.2)."""
+
+_IS = and_(failures.c.canonical == bindparam("name"), failures.c.source == bindparam("from_source"))
+_FAILURES = select(failures).where(_IS)
+_FORGIVE = delete(failures).where(_IS)
 
 
 @dataclass(frozen=True)
@@ -44,27 +48,32 @@ class Lockout:
     def __init__(self, store: Store, options: LockoutOptions) -> None:
         self._store = store
         self._options = options
+        row = store.insert(failures)
+        counted = {name: row.excluded[name] for name in ("guesses", "locked_until", "last")}
+        self._write = row.on_conflict_do_update(index_elements=["canonical", "source"], set_=counted)
 
-    def count(self, counter: Counter) -> Guess:
-        """Count a guess as a failure, for now; one that comes while passwords are locked is not counted."""
-        with self._store.writing() as transaction:
-            now = self._store.now(transaction)
-            row = transaction.execute(select(failures).where(_is(counter))).one_or_none()
-            guesses, locked_until = (0, 0.0) if row is None else (row.guesses, row.locked_until)
-            is_allowed = locked_until <= now
-            if is_allowed:
-                guesses += 1
-                locked_until = now + self._delay(counter, guesses)
-            # Something is written in any case, since a commit takes its time: it must not tell what is locked. What
-            # is the same as before, SQLite does not write.
-            values = {"guesses": guesses, "locked_until": locked_until, "last": now}
-            insert = self._store.insert(failures).values(canonical=counter.canonical, source=counter.source, **values)
-            transaction.execute(insert.on_conflict_do_update(index_elements=["canonical", "source"], set_=values))
-            return Guess(is_allowed, locked_until - now)
+    def count(self, transaction: Connection, counter: Counter) -> Guess:
+        """Count a guess as a failure, for now; one that comes while passwords are locked is not counted.
+
+        The transaction must be committed before the password is looked at.
+        """
+        now = self._store.now(transaction)
+        which = {"name": counter.canonical, "from_source": counter.source}
+        row = transaction.execute(_FAILURES, which).one_or_none()
+        guesses, locked_until = (0, 0.0) if row is None else (row.guesses, row.locked_until)
+        is_allowed = locked_until <= now
+        if is_allowed:
+            guesses += 1
+            locked_until = now + self._delay(counter, guesses)
+        # Something is written in any case, since a commit takes its time: it must not tell what is locked. What is
+        # the same as before, SQLite does not write.
+        counted = {"guesses": guesses, "locked_until": locked_until, "last": now}
+        transaction.execute(self._write, {"canonical": counter.canonical, "source": counter.source, **counted})
+        return Guess(is_allowed, locked_until - now)
 
     def forgive(self, transaction: Connection, counter: Counter) -> None:
         """The password was right: the row of failures is over."""
-        transaction.execute(delete(failures).where(_is(counter)))
+        transaction.execute(_FORGIVE, {"name": counter.canonical, "from_source": counter.source})
 
     def forget(self, transaction: Connection, canonical: str) -> None:
         """A name has a new owner, or an administrator wants it so: all its counters are over."""
@@ -83,7 +92,3 @@ class Lockout:
             return 0.0
         doublings = min(over - 1, 64)  # more would overflow, and max_delay is reached long before
         return min(self._options.first_delay * 2.0**doublings, self._options.max_delay)
-
-
-def _is(counter: Counter) -> ColumnElement[bool]:
-    return and_(failures.c.canonical == counter.canonical, failures.c.source == counter.source)

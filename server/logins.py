@@ -76,10 +76,10 @@ class Logins:
         Raises Refusal, always the same, when the answer is no for whatever reason, and Busy when nobody looked.
         """
         with self.passwords.turn():
-            with self.store.reading() as transaction:
-                account = self.accounts.find(transaction, name)
-                counter = self._counter(transaction, name.canonical, address)
-            account, better_hash = self._checked(account, counter, password)
+            with self.store.writing() as transaction:
+                found = self.accounts.find(transaction, name)
+                counter, guess = self._count(transaction, name.canonical, address)
+            account, better_hash = self._checked(found, counter, guess, password)
         with self.store.writing() as transaction:
             self._refuse_changed(transaction, account)
             if better_hash is not None:
@@ -103,13 +103,13 @@ class Logins:
     def change_password(self, login: Login, present: str, new: str, address: str) -> Login:
         """Change the password and end all other sessions and earlier tokens; raises Refusal and Busy as `log_in`."""
         self.passwords.check_new(new)
-        with self.store.reading() as transaction:
-            account = self.accounts.get(transaction, login.account_id)
-            if account is None:
-                raise Refusal("this account is no more")
-            counter = self._counter(transaction, account.canonical, address)
         with self.passwords.turn():
-            self._checked(account, counter, present)
+            with self.store.writing() as transaction:
+                account = self.accounts.get(transaction, login.account_id)
+                if account is None:
+                    raise Refusal("this account is no more")
+                counter, guess = self._count(transaction, account.canonical, address)
+            self._checked(account, counter, guess, present)
             password_hash = self.passwords.hash(new)
         with self.store.writing() as transaction:
             if self.revocations.has_ended(transaction, login):
@@ -155,17 +155,19 @@ class Logins:
         login = Login(account.id, account.name, found.session_id, revision, new_token)
         return login, found.renewal_due or found.note_due
 
-    def _counter(self, transaction: Connection, canonical: str, address: str) -> Counter:
+    def _count(self, transaction: Connection, canonical: str, address: str) -> tuple[Counter, Guess]:
+        """Count a guess from there. To be called in a turn: what is counted is looked at."""
         familiar = self.accounts.is_familiar(transaction, canonical, address)
-        return Counter(canonical, source(address) if familiar else ELSEWHERE)
+        counter = Counter(canonical, source(address) if familiar else ELSEWHERE)
+        return counter, self.lockout.count(transaction, counter)
 
-    def _checked(self, account: Account | None, counter: Counter, password: str) -> tuple[Account, str | None]:
+    def _checked(
+        self, account: Account | None, counter: Counter, guess: Guess, password: str
+    ) -> tuple[Account, str | None]:
         """The account, if the password is right and it may log in, and a hash at today's cost if its own is not.
 
-        Raises Refusal otherwise, after the same work whatever the cause. To be called in a turn: what is counted is
-        looked at. A guess while locked is not counted.
+        Raises Refusal otherwise, after the same work whatever the cause.
         """
-        guess = self.lockout.count(counter)
         stored = account.password_hash if account is not None and guess.is_allowed else None
         right, better_hash = self.passwords.verify(password, stored)
         if account is None or account.disabled or not right:

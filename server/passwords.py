@@ -64,16 +64,19 @@ class Passwords:
         if stored is not None and (damage := _damage(stored)):
             LOG.error("a stored password hash cannot be used: %s", damage)
             stored = None
-        return self._workers.run(self._verify, prepared, stored)
+        is_right = self._workers.run(self._verify, prepared, stored)
+        if not is_right or stored is None or not self._context.needs_update(stored):
+            return is_right, None
+        return is_right, self._workers.run(self._context.hash, prepared)
 
-    def _verify(self, prepared: str, stored: str | None) -> tuple[bool, str | None]:
+    def _verify(self, prepared: str, stored: str | None) -> bool:
         if stored is not None:
             try:
-                return self._context.verify_and_update(prepared, stored)
+                return self._context.verify(prepared, stored)
             except (ValueError, TypeError) as error:
                 LOG.error("a stored password hash cannot be used: %s", type(error).__name__)
         self._context.verify(prepared, self._nobodys_hash)
-        return False, None
+        return False
 
     @contextmanager
     def turn(self) -> Iterator[None]:

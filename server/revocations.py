@@ -13,6 +13,8 @@ from sqlalchemy import Connection, func, select
 from server.store import Store
 from server.tables import revocations
 
+_LATEST = select(func.max(revocations.c.number))
+
 
 class Login(Protocol):
     """What a revocation may end; `revision` is the number of the latest revocation before it."""
@@ -51,7 +53,7 @@ class Revocations:
 
     def revision(self, transaction: Connection) -> int:
         """The number of the latest revocation."""
-        return transaction.scalar(select(func.max(revocations.c.number))) or 0
+        return transaction.scalar(_LATEST) or 0
 
     def since(self, transaction: Connection, revision: int) -> list[Revocation]:
         """What was ended after `revision`, in order."""

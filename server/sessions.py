@@ -10,7 +10,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, and_, delete, func, or_, select, update
+from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
 
 from server.options import SessionOptions
 from server.revocations import Revocations
@@ -19,6 +19,13 @@ from server.tables import sessions
 
 _PREVIOUS_STAYS_GOOD = 30.0
 _LONGEST_TOKEN = 256
+
+_IS_ALIVE = and_(sessions.c.created > bindparam("oldest"), sessions.c.last_used > bindparam("oldest_use"))
+_IS_PREVIOUS = and_(sessions.c.previous_hash == bindparam("hash"), sessions.c.previous_until > bindparam("now"))
+_BY_TOKEN = select(sessions).where(or_(sessions.c.token_hash == bindparam("hash"), _IS_PREVIOUS), _IS_ALIVE)
+_IS_OWNERS = sessions.c.account_id == bindparam("owner")
+_NEWEST = select(sessions.c.id).where(_IS_OWNERS).order_by(sessions.c.created.desc(), sessions.c.id.desc())
+_END_OLDEST = delete(sessions).where(_IS_OWNERS, sessions.c.id.not_in(_NEWEST.limit(bindparam("kept"))))
 
 
 @dataclass(frozen=True)
@@ -36,26 +43,21 @@ class Sessions:
         self._store = store
         self._options = options
         self._revocations = Revocations(store)
+        self._insert = store.insert(sessions).returning(sessions.c.id)
 
     def open(self, transaction: Connection, account_id: int) -> tuple[int, str]:
         """A new session: its number and its token. The oldest ones over `per_user` go; their connections stay."""
         now = self._store.now(transaction)
         token, token_hash = _new_token()
-        insert = self._store.insert(sessions).values(
-            account_id=account_id, token_hash=token_hash, token_issued=now, created=now, last_used=now
-        )
-        session_id: int = transaction.execute(insert.returning(sessions.c.id)).scalar_one()
-        transaction.execute(
-            delete(sessions).where(
-                sessions.c.account_id == account_id,
-                sessions.c.id.not_in(
-                    select(sessions.c.id)
-                    .where(sessions.c.account_id == account_id)
-                    .order_by(sessions.c.created.desc(), sessions.c.id.desc())
-                    .limit(self._options.per_user)
-                ),
-            )
-        )
+        row = {
+            "account_id": account_id,
+            "token_hash": token_hash,
+            "token_issued": now,
+            "created": now,
+            "last_used": now,
+        }
+        session_id: int = transaction.execute(self._insert, row).scalar_one()
+        transaction.execute(_END_OLDEST, {"owner": account_id, "kept": self._options.per_user})
         return session_id, token
 
     def find(self, transaction: Connection, token: str) -> Found | None:
@@ -64,15 +66,7 @@ class Sessions:
             return None
         now = self._store.now(transaction)
         token_hash = _hash(token)
-        row = transaction.execute(
-            select(sessions).where(
-                or_(
-                    sessions.c.token_hash == token_hash,
-                    and_(sessions.c.previous_hash == token_hash, sessions.c.previous_until > now),
-                ),
-                self._is_alive(now),
-            )
-        ).one_or_none()
+        row = transaction.execute(_BY_TOKEN, {"hash": token_hash, "now": now, **self._oldest(now)}).one_or_none()
         if row is None:
             return None
         is_previous = row.token_hash != token_hash
@@ -103,14 +97,12 @@ class Sessions:
 
     def count(self, transaction: Connection) -> dict[int, int]:
         """How many sessions each account has that are not expired."""
-        is_alive = self._is_alive(self._store.now(transaction))
-        counts = select(sessions.c.account_id, func.count()).where(is_alive).group_by(sessions.c.account_id)
-        return dict(transaction.execute(counts).tuples().all())
+        counts = select(sessions.c.account_id, func.count()).where(_IS_ALIVE).group_by(sessions.c.account_id)
+        return dict(transaction.execute(counts, self._oldest(self._store.now(transaction))).tuples().all())
 
-    def _is_alive(self, now: float) -> ColumnElement[bool]:
-        return and_(
-            sessions.c.created > now - self._options.absolute, sessions.c.last_used > now - self._options.idle
-        )
+    def _oldest(self, now: float) -> dict[str, float]:
+        """Of what is alive."""
+        return {"oldest": now - self._options.absolute, "oldest_use": now - self._options.idle}
 
     def end(self, transaction: Connection, account_id: int, session_id: int) -> None:
         """End one session, with every token of it, and the connections that are open with it."""

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import Connection, Table
+from sqlalchemy import Connection, Engine, Table
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import make_url
@@ -28,7 +28,13 @@ from server import postgresql, sqlite
 from server.tables import TABLES
 
 # The values of a statement, which may be secret, are in no error and so in no traceback.
-_OPTIONS: dict[str, Any] = {"pool_timeout": 2, "hide_parameters": True}
+_OPTIONS: dict[str, Any] = {
+    "pool_timeout": 2,
+    "hide_parameters": True,
+    "pool_size": 15,
+    "max_overflow": 0,
+    "pool_use_lifo": True,
+}
 
 
 def check_url(text: str) -> str | None:
@@ -62,6 +68,8 @@ class Store:
         else:
             self.insert = postgresql_dialect.insert
             self._engine = postgresql.engine(parsed, _OPTIONS)
+        self._reader = self._engine.execution_options(writes=False)
+        self._writer = self._engine.execution_options(writes=True)
         try:
             with self.writing() as transaction:
                 TABLES.create_all(transaction)
@@ -73,7 +81,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """A transaction that only reads."""
-        with self._transaction(writes=False) as connection:
+        with _transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
@@ -82,19 +90,8 @@ class Store:
 
         One at a time, on both databases: what it has read stays true until it ends.
         """
-        with self._transaction(writes=True) as connection:
+        with _transaction(self._writer) as connection:
             yield connection
-
-    @contextmanager
-    def _transaction(self, *, writes: bool) -> Iterator[Connection]:
-        try:
-            engine = self._engine.execution_options(writes=writes)
-            with engine.begin() as connection:
-                yield connection
-        except (IntegrityError, ProgrammingError, DataError):
-            raise  # not the database's fault but ours
-        except (DBAPIError, PoolTimeout) as error:
-            raise StoreUnavailable(f"the store cannot be used: {error.args[0]}") from error
 
     def now(self, transaction: Connection) -> float:
         """The store's clock, so that machines that share a store agree on what has expired."""
@@ -104,6 +101,17 @@ class Store:
 
     def close(self) -> None:
         self._engine.dispose()
+
+
+@contextmanager
+def _transaction(engine: Engine) -> Iterator[Connection]:
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except (IntegrityError, ProgrammingError, DataError):
+        raise  # not the database's fault but ours
+    except (DBAPIError, PoolTimeout) as error:
+        raise StoreUnavailable(f"the store cannot be used: {error.args[0]}") from error
 
 
 def _refuse_other_tables(transaction: Connection) -> None:
