@@ -177,9 +177,9 @@ class MessageSocket(WaitingSocket):
             self.flush()
         self._last = None  # who waits keeps nothing
         # The usual case in one piece, since calls are half of what a message costs: no part of one is here, nobody
-        # is in a hurry, and then one comes and no more.
+        # is in a hurry, and then a short one comes and no more.
         if not self._rest and self.overall is None and (data := self._wait_and_read()) is not None:
-            text = sole_text(data, self.max_message)
+            text = None if self._takes_much else sole_text(data, self.max_message)
             if text is not None and self._interruption is None:
                 self.messages_received += 1
                 self.bytes_received += len(data)

@@ -15,6 +15,7 @@ from typing import Any, NoReturn
 from common.deadline import Deadline
 from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed
 from common.sockets import MessageSocket
+from common.waiting import LARGEST_CHUNK
 
 _NO_HANDSHAKE = "no TLS handshake within {:g} seconds"
 _HEADER, _CHUNK = 5, 16384  # of a record of TLS, and what one holds (RFC 8446, 5.1)
@@ -31,6 +32,7 @@ class SecureMessageSocket(MessageSocket):
     __slots__ = ("_arrived", "_has_part", "_is_agreed", "_leaving", "_tls")
 
     _tls: ssl.SSLObject
+    _largest_chunk = LARGEST_CHUNK + 512  # with what TLS adds to its records
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -17,7 +17,7 @@ from common.deadline import Deadline, poll_milliseconds
 from common.errors import ConnectionLost, DeadlineExceeded, PorterError, Stopping
 from common.stopflag import StopFlag
 
-LARGEST_CHUNK = 65536 + 512  # the longest message there is by default, with what surrounds it, in one read
+LARGEST_CHUNK = 65536 + 4  # the longest message there is by default, with its header, in one read
 _SMALL_CHUNK = 4096
 _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
@@ -67,6 +67,7 @@ class WaitingSocket(socket.socket):
     # Also where a subclass has others by the usual names.
     _receive_bytes = socket.socket.recv
     _send_bytes = socket.socket.send
+    _largest_chunk = LARGEST_CHUNK
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -124,7 +125,7 @@ class WaitingSocket(socket.socket):
                 data = self._receive_bytes(_SMALL_CHUNK)
             else:
                 self._receive_bytes(1, socket.MSG_PEEK)  # so that who waits keeps no large buffer
-                data = self._receive_bytes(LARGEST_CHUNK, socket.MSG_DONTWAIT)
+                data = self._receive_bytes(self._largest_chunk, socket.MSG_DONTWAIT)
             self._takes_much = len(data) >= _SMALL_CHUNK
             return data
         except BlockingIOError:
