@@ -18,7 +18,7 @@ from common.errors import ConnectionLost, DeadlineExceeded, PorterError, Stoppin
 from common.stopflag import StopFlag
 
 LARGEST_CHUNK = 65536 + 4  # the longest message there is by default, with its header, in one read
-_SMALL_CHUNK = 4096
+_SMALL_CHUNK = 2048  # which each silent connection holds
 _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
 SILENT = "no message for {:g} seconds"

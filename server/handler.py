@@ -6,7 +6,6 @@ that it need not catch.
 
 import logging
 import socketserver
-from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -53,7 +52,7 @@ class Handler(socketserver.BaseRequestHandler):
         self.mode = mode
         self.options = mode.options
         self.shared = mode.shared
-        self._early: deque[str] = deque()
+        self._early: list[str] = []
         super().__init__(request, client_address, server)
 
     @cached_property
@@ -101,7 +100,7 @@ class Handler(socketserver.BaseRequestHandler):
     def hear(self) -> str:
         """The next line of the user's own."""
         if self._early:
-            return self._early.popleft()
+            return self._early.pop(0)
         kind, text = self._receive()
         if kind is not Kind.TEXT:
             raise UnexpectedKind(f"a {kind.value} that nobody asked for")

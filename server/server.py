@@ -50,7 +50,8 @@ _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM}
 _PAUSE_WHEN_EXHAUSTED = 0.1
 _LONGEST_ACCEPT = 2.0
 _SWITCH_INTERVAL = 0.005  # Python's own
-_SWITCH_PER_CONNECTION = 20e-6
+_SWITCH_PER_PAIR = 1e-7
+_LONGEST_SWITCH_INTERVAL = 2.0
 _IS_INHERITED = sys.platform == "linux"  # by a connection, what is set of its listener
 # A peer that is gone without a word is found in 70 seconds; by default Linux takes two hours.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
@@ -200,9 +201,10 @@ class Server(socketserver.ThreadingTCPServer):
         self._digest.report()
         connections = len(self.connections)
         self._memory.heed(self.connections.served, connections)
-        # Whoever waits for the interpreter's lock wakes up once in this time to ask for it. When thousands do, as
-        # when all leave at once, that would be all that is done: 9,500 took 50 seconds to leave.
-        sys.setswitchinterval(max(_SWITCH_INTERVAL, connections * _SWITCH_PER_CONNECTION))
+        # Whoever waits for the interpreter's lock wakes up once in this time to ask for it, which takes the longer
+        # the more do. With thousands, as when all leave at once, it would be all that is done, for half a minute.
+        interval = max(_SWITCH_INTERVAL, connections**2 * _SWITCH_PER_PAIR)
+        sys.setswitchinterval(min(interval, _LONGEST_SWITCH_INTERVAL))
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         """Serve one connection and see it to its end; the last act frees its place."""
