@@ -2,6 +2,7 @@
 
 import contextlib
 import signal
+import socket
 import subprocess
 import threading
 
@@ -30,11 +31,12 @@ class Signals(PorterTestCase):
             (self.folder / "server.log").unlink()
 
     def test_the_port_is_free_again_at_once(self) -> None:
-        first = self.start_process("echo")
-        client = first.connect()
-        first.stop()
-        client.close()
-        second = self.start_process("echo", "--port", str(first.port))
+        host = "127.0.0.97"  # where no other test's connection has its own end
+        first = self.start_process("echo", "--host", host)
+        with socket.create_connection((host, first.port)):
+            first.wait_for_log("client connected")
+            first.stop()
+        second = self.start_process("echo", "--host", host, "--port", str(first.port))
         self.assertEqual(first.port, second.port)
 
     def test_a_second_term_stops_at_once(self) -> None:
