@@ -19,6 +19,7 @@ from common.waiting import LARGEST_CHUNK
 
 _NO_HANDSHAKE = "no TLS handshake within {:g} seconds"
 _HEADER, _CHUNK = 5, 16384  # of a record of TLS, and what one holds (RFC 8446, 5.1)
+_MOST_AT_ONCE = 2 * _CHUNK  # to be sent: TLS keeps a buffer of as much for as long as the connection lives
 
 
 class SecureMessageSocket(MessageSocket):
@@ -129,11 +130,12 @@ class SecureMessageSocket(MessageSocket):
     def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
         if not self._is_agreed:
             raise ConnectionLost("there is no TLS to send it with")
-        if len(data) > _CHUNK:  # record by record, so that no connection keeps large buffers
+        if len(data) > _MOST_AT_ONCE:
             deadline = deadline or self._deadline_to_send()
-        for start in range(0, len(data), _CHUNK):
+        view = memoryview(data)
+        for start in range(0, len(data), _MOST_AT_ONCE):
             try:
-                self._tls.write(data[start : start + _CHUNK])
+                self._tls.write(view[start : start + _MOST_AT_ONCE])
             except ssl.SSLError as error:
                 raise self._lost(error) from error
             self._let_out(deadline)

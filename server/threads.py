@@ -68,7 +68,8 @@ class AcceptingThreads(Generic[_Connection]):
             with self._changed:
                 self._waiting -= 1
                 was_last = not self._waiting
-                self._changed.notify_all()
+                if not self._is_open:
+                    self._changed.notify_all()
         if connection is None:
             return was_last
         try:

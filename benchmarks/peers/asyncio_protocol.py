@@ -1,6 +1,10 @@
-"""asyncio's protocols, with a parser of one's own: as quick as asyncio gets. No text is made of the bytes."""
+"""asyncio's protocols, with a parser of one's own: as quick as asyncio gets. No text is made of the bytes.
+
+With TLS if a certificate and its key are named after the port.
+"""
 
 import asyncio
+import ssl
 import struct
 import sys
 from typing import Any
@@ -30,7 +34,13 @@ class Echo(asyncio.Protocol):
 
 
 async def main() -> None:
-    server = await asyncio.get_running_loop().create_server(Echo, "127.0.0.1", int(sys.argv[1]), backlog=512)
+    port, *files = sys.argv[1:]
+    context = None
+    if files:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*files)
+    loop = asyncio.get_running_loop()
+    server = await loop.create_server(Echo, "127.0.0.1", int(port), backlog=512, ssl=context)
     await server.serve_forever()
 
 
