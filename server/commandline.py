@@ -21,8 +21,10 @@ other commands:
   ./run.sh client      the client
   ./run.sh users       administer accounts and known addresses
   ./run.sh check       check the configuration
+  ./run.sh bench       measure a server, or this one beside others
   ./run.sh test        run the tests (--long: those of endurance, for half an hour at most)
   ./run.sh lint        formatter, linter, type checker
+  ./run.sh fuzz        look for input that breaks it
 Each has its own --help.
 
 environment: PORTER_MODE, PORTER_HOST, PORTER_PORT, PORTER_CONFIG
