@@ -2,7 +2,6 @@
 
 import contextlib
 import signal
-import socket
 import sqlite3
 import threading
 import time
@@ -49,7 +48,6 @@ class Behaviour:
         in_a_message.connection._send_all(encode("TEXT half of it")[:9])
         deaf = server.talk()
         deaf.register("Carol")
-        deaf.connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         flooding = threading.Thread(target=self.flood, args=[deaf.connection])
         flooding.start()
         in_a_transaction = server.talk()
