@@ -4,6 +4,7 @@ import json
 import resource
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
@@ -13,9 +14,11 @@ from pathlib import Path
 
 from client.tokens import WITHOUT_TLS
 from common.framing import encode
+from common.tls import server_context
+from server.certificate import ensure
 from tests.client.test_commandline import Behaviour
 from tests.client.test_terminal import Screen
-from tests.support import PATIENCE, PorterTestCase, environment, outward_address, wait_until
+from tests.support import PATIENCE, PorterTestCase, environment, outward_address, run_program, wait_until
 
 ENOUGH = 1_000_000
 MOST_MEMORY = 200 * 1024  # KiB
@@ -59,6 +62,57 @@ FLOODS = {
     "long tokens": encode("SET-TOKEN " + "t" * 1000) * 100,
     "changing tokens": encode("SET-TOKEN a") * 2000 + encode("SET-TOKEN b") * 2000,
 }
+
+
+class HastyServer(threading.Thread):
+    """Serves one client over TLS 1.2, and says its first words together with the last of the handshake."""
+
+    def __init__(self, case: PorterTestCase, *texts: str) -> None:
+        super().__init__()
+        certificate, key = case.folder / "hasty.pem", case.folder / "hasty_key.pem"
+        ensure(certificate, key)
+        self._context = server_context(certificate, key)
+        self._context.maximum_version = ssl.TLSVersion.TLSv1_2
+        self._texts = texts
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.port = str(self._listener.getsockname()[1])
+        case.addCleanup(self._listener.close)
+        case.addCleanup(self.join, PATIENCE)
+        self.start()
+
+    def run(self) -> None:
+        connection, _ = self._listener.accept()
+        arrived, leaving = ssl.MemoryBIO(), ssl.MemoryBIO()
+        tls = self._context.wrap_bio(arrived, leaving, server_side=True)
+        with connection:
+            while True:
+                try:
+                    tls.do_handshake()
+                    break
+                except ssl.SSLWantReadError:
+                    connection.sendall(leaving.read())
+                    arrived.write(connection.recv(16384))
+            for text in self._texts:
+                tls.write(encode(text))
+            connection.sendall(leaving.read())
+            while data := connection.recv(16384):
+                arrived.write(data)
+
+
+class Haste(PorterTestCase):
+    def test_what_comes_with_the_end_of_the_handshake_is_shown_in_a_pipe(self) -> None:
+        server = HastyServer(self, "TEXT at once", "TEXT and more")
+        arguments = ("--port", server.port, "--no-input", "--accept-new")
+        done = run_program(self.folder, "client", *arguments, input="bye\n")
+        self.assertEqual("at once\nand more\n", done.stdout)
+
+    def test_and_on_a_terminal(self) -> None:
+        server = HastyServer(self, "TEXT at once", "ASK well? ")
+        client = Screen(self, "--port", server.port, "--no-input", "--accept-new")
+        client.wait_for("at once")
+        client.wait_for("well?")
+        client.type("\x03")
+        self.assertEqual(130, client.status())
 
 
 class OnTerminal(PorterTestCase):
