@@ -132,13 +132,14 @@ class SecureMessageSocket(MessageSocket):
             raise ConnectionLost("there is no TLS to send it with")
         if len(data) > _MOST_AT_ONCE:
             deadline = deadline or self._deadline_to_send()
-        view = memoryview(data)
-        for start in range(0, len(data), _MOST_AT_ONCE):
+        rest = memoryview(data)
+        while rest:
             try:
-                self._tls.write(view[start : start + _MOST_AT_ONCE])
+                taken = self._tls.write(rest[:_MOST_AT_ONCE])
             except ssl.SSLError as error:
                 raise self._lost(error) from error
             self._let_out(deadline)
+            rest = rest[taken:]
 
     def _say_goodbye(self) -> None:
         if self._is_agreed:

@@ -5,6 +5,7 @@ What the socket shares with the plain one is in test_sockets.py.
 
 import contextlib
 import hashlib
+import random
 import socket
 import ssl
 import subprocess
@@ -91,6 +92,24 @@ class Channel(PorterTestCase):
             sender.start()
             sender.join()
         self.assertEqual(["one", "two", "three"], [self.ours.receive_message() for _ in range(3)])
+
+    def test_messages_of_any_size_in_pieces_of_any_size_arrive_as_they_were(self) -> None:
+        chance = random.Random(1)
+        for _ in range(40):
+            texts = [
+                "\u00e9" * chance.randrange(20) + "x" * chance.choice((0, 1, 1000, 16383, 65000)) for _ in range(5)
+            ]
+            wire = self.records(*texts)
+            writing = threading.Thread(
+                target=self.write_in_pieces, args=[wire, chance.choice((7, 900, 20_000, 300_000))]
+            )
+            writing.start()
+            self.assertEqual(texts, [self.ours.receive_message() for _ in texts])
+            writing.join(PATIENCE)
+
+    def write_in_pieces(self, wire: bytes, size: int) -> None:
+        for start in range(0, len(wire), size):
+            socket.socket.sendall(self.theirs, wire[start : start + size])
 
     def test_what_was_changed_on_the_way_ends_it(self) -> None:
         data = bytearray(self.records("pay 10"))
