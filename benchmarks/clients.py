@@ -10,6 +10,7 @@ from common.framing import split
 from common.tls import client_context
 
 _LIMIT = 67_108_864
+_NOT_AN_ECHO = "an answer is not what was sent: a server in echo mode is wanted, or --name for one in auth mode"
 
 
 class Tally:
@@ -120,7 +121,7 @@ class Echoing(Client):
             data = b"".join([*self._parts, data])
             self._parts.clear()
         if data != self._expected:
-            raise Refused("an answer is not what was sent")
+            raise Refused(_NOT_AN_ECHO)
         self._done(self.work.depth, self._sent_at)
         self._turn = 1 - self._turn
         self._expected = self.bursts[self._turn]
@@ -147,7 +148,7 @@ class Paced(Client):
         self._data += data
         while len(self._data) >= len(expected := self._frames[self._answered % 2]):
             if not self._data.startswith(expected) or not self._due:
-                raise Refused("an answer is not what was sent")
+                raise Refused(_NOT_AN_ECHO)
             self._data = self._data[len(expected) :]
             self._answered += 1
             self._done(1, self._due.popleft())
@@ -167,7 +168,7 @@ class Visiting(Client):
         if len(self._data) < len(self.bursts[0]):
             return
         if self._data != self.bursts[0]:
-            raise Refused("an answer is not what was sent")
+            raise Refused(_NOT_AN_ECHO)
         self._leave()
 
     def _leave(self) -> None:

@@ -9,6 +9,8 @@ from benchmarks.work import Work
 # One for all connections: a buffer of that size made for each read would take longer than the read.
 _buffer = memoryview(bytearray(262_144))
 
+_NO_TLS = "the server ended it during the TLS handshake: does it allow so many connections?"
+
 
 class Connection:
     """`wants_to_send` tells whether bytes are left that the kernel did not take."""
@@ -38,6 +40,8 @@ class Connection:
                 self.socket.do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
+            except ssl.SSLEOFError as error:
+                raise ConnectionResetError(_NO_TLS) from error
         return True
 
     def receive(self) -> bytes | None:

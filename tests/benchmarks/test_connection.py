@@ -33,11 +33,20 @@ class Connections(PorterTestCase):
 class SecureConnections(PorterTestCase):
     tls = True
 
+    def test_a_server_that_lets_nobody_in_is_told_from_other_failures(self) -> None:
+        with self.server("echo", limits={"max_connections": 1}) as server:
+            server.connect()
+            connection = Connection(Work("127.0.0.1", server.port, tls=True), client_context())
+            self.addCleanup(connection.close)
+            with self.assertRaisesRegex(ConnectionResetError, "does it allow so many|reset by peer"):
+                wait_until(connection.is_agreed, "TLS")
+
     def test_it_agrees_on_tls_step_by_step_and_tells_what_poll_does_not_see(self) -> None:
         with self.server("echo") as server:
             connection = Connection(Work("127.0.0.1", server.port, tls=True), client_context())
             self.addCleanup(connection.close)
             wait_until(connection.is_agreed, "TLS")
+            self.assertTrue(connection.is_agreed())
             self.assertFalse(connection.has_more())
             connection.send(encode("hello"))
             answer = b""
