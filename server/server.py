@@ -57,6 +57,8 @@ _IS_INHERITED = sys.platform == "linux"  # by a connection, what is set of its l
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 _UNACKNOWLEDGED = 30.0
 
+_Accepted = tuple[MessageSocket, Any, ConnectionRefused | None]  # and the peer's address, and why it is not served
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -140,21 +142,33 @@ class Server(socketserver.ThreadingTCPServer):
 
     # In the connection's own thread.
 
-    def _accept(self) -> tuple[MessageSocket, Any] | None:
+    def _accept(self) -> _Accepted | None:
         try:
-            return self.get_request()
+            request, address = self.get_request()
         except OSError:
             return None
+        try:
+            self.connections.admit(request, source(address[0]), request.plan.limits)
+        except ConnectionRefused as refusal:
+            return request, address, refusal
+        except Exception:
+            LOG.exception("a connection could not be admitted", extra={"peer": request.peer})
+            request.close()
+            return None
+        return request, address, None
 
-    def _serve(self, connection: tuple[MessageSocket, Any]) -> None:
-        if self.verify_request(*connection):
-            self.process_request_thread(*connection)
+    def _serve(self, accepted: _Accepted) -> None:
+        request, address, refusal = accepted
+        if refusal is None:
+            self.process_request_thread(request, address)
+        else:
+            self._refusals.refuse(request, request.peer, refusal)
 
-    def _refuse(self, connection: tuple[MessageSocket, Any], shortage: str) -> None:
-        request, _ = connection
-        self._refusals.refuse(
-            request, request.peer, ConnectionRefused(f"the server is full: {shortage}"), linger=False
-        )
+    def _refuse(self, accepted: _Accepted, shortage: str) -> None:
+        request, _, refusal = accepted
+        refusal = refusal or ConnectionRefused(f"the server is full: {shortage}")
+        self._refusals.refuse(request, request.peer, refusal, linger=False)
+        self.connections.remove(request)
 
     def get_request(self) -> tuple[MessageSocket, Any]:
         try:
@@ -181,18 +195,6 @@ class Server(socketserver.ThreadingTCPServer):
         request.peer = show(address)
         request.timeouts = plan.timeouts
         return request
-
-    def verify_request(self, request: Any, client_address: Any) -> bool:
-        try:
-            self.connections.admit(request, source(client_address[0]), request.plan.limits)
-        except ConnectionRefused as refusal:
-            self._refusals.refuse(request, request.peer, refusal)
-            return False
-        except Exception:
-            LOG.exception("a connection could not be admitted", extra={"peer": request.peer})
-            request.close()  # or the library, which ends what was not admitted, would linger
-            return False
-        return True
 
     def service_actions(self) -> None:
         """Called every half second."""

@@ -24,7 +24,10 @@ class AcceptingThreads(Generic[_Connection]):
         serve: Callable[[_Connection], None],
         refuse: Callable[[_Connection, str], None],
     ) -> None:
-        """`accept` waits a while for a connection, None if none came; `refuse` gets it and why no thread is left."""
+        """`accept` waits a while for a connection, None if none came; `refuse` gets it and why no thread is left.
+
+        What `accept` does with a connection, such as entering it in a register, is done when `close` returns.
+        """
         self._accept = accept
         self._serve = serve
         self._refuse = refuse
@@ -37,54 +40,62 @@ class AcceptingThreads(Generic[_Connection]):
 
         Raises RuntimeError or MemoryError if there can be none.
         """
-        if self._is_open and not self._waiting:
+        if not self._waiting:
             self.start()
 
     def start(self) -> None:
-        """Start a thread that waits; raises RuntimeError or MemoryError if there can be none."""
-        threading.Thread(target=self._run, name="connection", daemon=True).start()
+        """Start a thread that waits, unless closed; raises RuntimeError or MemoryError if there can be none."""
+        if not self._begin_waiting():
+            return
+        try:
+            threading.Thread(target=self._run, name="connection", daemon=True).start()
+        except BaseException:
+            self._stop_waiting()
+            raise
 
     def close(self, timeout: float) -> bool:
-        """Accept no more; whether nobody waits in `accept` any longer, within `timeout` seconds."""
-        self._is_open = False
+        """Accept no more; whether nobody is in `accept` any longer, within `timeout` seconds."""
         with self._changed:
+            self._is_open = False
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
     def _run(self) -> None:
+        """What a thread does, which counts as one that waits from before it runs: `close` must not miss it."""
         is_needed = True
-        while is_needed and self._is_open:
-            is_needed = self._take_one()
+        while is_needed:
+            connection = None
+            try:
+                connection = self._accept()
+            except BaseException:
+                LOG.exception("accepting failed")
+            was_last = self._stop_waiting()
+            if connection is not None:
+                self._serve_or_refuse(connection, was_last)
+            is_needed = (was_last or connection is not None) and self._begin_waiting()
 
-    def _take_one(self) -> bool:
-        """Serve one connection; whether this thread is to wait for another."""
+    def _begin_waiting(self) -> bool:
+        """False if there is nothing to wait for any more."""
         with self._changed:
-            self._waiting += 1
-        connection = None
+            self._waiting += self._is_open
+            return self._is_open
+
+    def _stop_waiting(self) -> bool:
+        """Whether nobody waits now."""
+        with self._changed:
+            self._waiting -= 1
+            if not self._is_open:
+                self._changed.notify_all()
+            return not self._waiting
+
+    def _serve_or_refuse(self, connection: _Connection, was_last: bool) -> None:
+        """Serve a connection, and have somebody wait meanwhile."""
         try:
-            connection = self._accept()
-        except BaseException:
-            LOG.exception("accepting failed")
-        finally:
-            with self._changed:
-                self._waiting -= 1
-                was_last = not self._waiting
-                if not self._is_open:
-                    self._changed.notify_all()
-        if connection is None:
-            return was_last
-        try:
-            if was_last and self._is_open and (shortage := self._start_another()):
-                self._refuse(connection, shortage)
-            else:
-                self._serve(connection)
+            if was_last:
+                try:
+                    self.start()
+                except (RuntimeError, MemoryError) as error:
+                    self._refuse(connection, str(error) or "no memory")
+                    return
+            self._serve(connection)
         except BaseException:
             LOG.exception("a connection's thread failed")
-        return True
-
-    def _start_another(self) -> str | None:
-        """Have somebody wait while this thread serves; None, or why that cannot be."""
-        try:
-            self.start()
-        except (RuntimeError, MemoryError) as error:
-            return str(error) or "no memory"
-        return None

@@ -6,6 +6,7 @@ import struct
 import threading
 import tracemalloc
 from typing import Any
+from unittest import mock
 
 from common.deadline import Deadline
 from common.errors import (
@@ -182,6 +183,13 @@ class Behaviour:
         self.ours.finish(linger=0)
         self.assertEqual("goodbye", self.theirs.receive_message())
         self.assertIsNone(self.theirs.receive_message())
+
+    def test_who_has_something_to_read_is_not_woken_in_the_middle_of_it(self: Any) -> None:
+        self.write_raw(encode("hello")[:6])
+        with mock.patch.object(self.ours, "_is_waiting", True):  # as its thread will see when it gets to run
+            self.ours.wake()
+        self.write_raw(encode("hello")[6:])
+        self.assertEqual("hello", self.ours.receive_message())
 
     def test_what_had_come_before_the_stop_is_still_received(self: Any) -> None:
         self.theirs.send_message("a")

@@ -103,10 +103,11 @@ class Threads(PorterTestCase):
 
     def test_a_failure_while_waiting_takes_the_next_one_with_nothing(self) -> None:
         with (
-            mock.patch.object(self.threads, "_accept", side_effect=MemoryError),
+            mock.patch.object(self.threads, "_accept", side_effect=[MemoryError, None]),
             self.assertLogs("porter.server", "ERROR"),
         ):
-            self.threads._take_one()
+            self.threads._begin_waiting()
+            self.threads._run()
         self.connect()
         self.wait(1)
 
@@ -118,6 +119,23 @@ class Threads(PorterTestCase):
             with mock.patch.object(self.threads, "_waiting", 0):
                 self.threads.heal()
             start.assert_called_once()
+
+    def test_the_one_whose_thread_is_about_to_run_is_waited_for(self) -> None:
+        with mock.patch("threading.Thread.start"):
+            self.threads.start()
+        self.listener.put(None)  # for the other one, which ends
+        wait_until(lambda: self.threads._waiting == 1, "the other one's end")
+        self.assertFalse(self.threads.close(0.01))
+        self.listener.put(None)
+        self.threads._run()
+        self.assertTrue(self.threads.close(0.01))
+
+    def test_once_closed_none_is_started(self) -> None:
+        self.close()
+        with mock.patch("threading.Thread.start") as start:
+            self.threads.start()
+            self.threads.heal()
+        start.assert_not_called()
 
     def test_once_closed_nobody_waits(self) -> None:
         self.assertFalse(self.threads.close(0.01))
