@@ -94,16 +94,16 @@ class WaitingSocket(socket.socket):
 
     def wake(self) -> None:
         """Have a wait between two messages look at the stop flag; for another thread, too."""
-        # Either this sees that the other thread waits, or that one, which says so first, sees the stop flag. If there
-        # is something to read it wakes up by itself, and the end would come in the middle of a message.
-        if self._is_waiting and not self._has_input():
-            self._end_input()
-
-    def _has_input(self) -> bool:
-        try:
-            return bool(socket.socket.recv(self, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT))
-        except OSError:
-            return False
+        # Either this sees that the other thread waits, or that one, which says so first, sees the stop flag.
+        if self._is_waiting:
+            try:
+                socket.socket.recv(self, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                self._end_input()
+            except OSError:
+                pass
+            # Whoever has something to read, or the peer's end, wakes up by itself: our end would come in the middle
+            # of a message, and after the peer's end it would look as if the peer were still there.
 
     def _end_input(self) -> None:
         # This wakes poll() and recv(): whoever is woken finds the reason.

@@ -1,7 +1,7 @@
 """The server's command line: from its words, the environment and the configuration to a service and a status."""
 
 import os
-import random
+import secrets
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -56,7 +56,7 @@ def main() -> NoReturn:
     if count > 1:
         supervise(configuration, again, overrides, count, cores, terminal)
     if settings.cpu_affinity == "auto":
-        cores.keep_to(random.randrange(len(cores)))
+        cores.keep_to(secrets.randbelow(len(cores)))
     service = Service(configuration, cores)  # until it stands, a signal ends the program as it ends any other
     with Signals() as signals:
         life = Lifecycle(signals, service, partial(reload, service, again, overrides))

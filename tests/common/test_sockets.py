@@ -191,6 +191,12 @@ class Behaviour:
         self.write_raw(encode("hello")[6:])
         self.assertEqual("hello", self.ours.receive_message())
 
+    def test_at_a_stop_a_peer_that_has_left_is_not_taken_for_one_that_is_there(self: Any) -> None:
+        self.theirs.finish(linger=0)
+        with mock.patch.object(self.ours, "_is_waiting", True):
+            self.ours.wake()
+        self.assertIsNone(self.ours.receive_message())
+
     def test_what_had_come_before_the_stop_is_still_received(self: Any) -> None:
         self.theirs.send_message("a")
         self.theirs.send_message("b")

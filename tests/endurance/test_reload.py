@@ -22,22 +22,25 @@ class Behaviour:
         server = self.start_process(mode="echo")
         stop = threading.Event()
         said: list[int] = []
+        connections: list[int] = []
         lost: list[BaseException] = []
 
         def talk(fresh_each_time: bool) -> None:
             client = server.connect()
-            number = 0
+            number, times = 0, 1
             try:
                 while not stop.is_set():
                     if fresh_each_time:
                         client.close()
                         client = server.connect()
+                        times += 1
                     client.send_message(str(number))
                     self.assertEqual(str(number), client.receive_message())
                     number += 1
             except BaseException as error:
                 lost.append(error)
             said.append(number)
+            connections.append(times)
             client.close()
 
         threads = [threading.Thread(target=talk, args=[number % 2 == 0]) for number in range(12)]
@@ -49,12 +52,10 @@ class Behaviour:
         for thread in threads:
             thread.join(PATIENCE)
         self.assertEqual([], lost)
-        wait_until(lambda: self.all_have_left(server.log()), "a line for the end of each connection")
+        ends = sum(connections)
+        wait_until(lambda: server.log().count("client disconnected") == ends, "a line for the end of each connection")
         self.assertEqual((0, "", ""), server.stop())
         self.assertEqual((sum(said), sum(said)), messages(server.log()))
-
-    def all_have_left(self: Any, log: str) -> bool:
-        return log.count("client connected") == log.count("client disconnected")
 
     def test_new_connections_get_the_new_limits_and_open_ones_keep_theirs(self: Any) -> None:
         server = self.start_process(mode="echo", limits={"max_message": 100})
