@@ -25,6 +25,48 @@ class Times(unittest.TestCase):
             self.assertEqual(wanted, struct.unpack("@ll", timeval(seconds)))
 
 
+class StayingAwake(PorterTestCase):
+    """By a clock of the test's own, which goes on by thirty microseconds whenever somebody looks at it."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.theirs = socket_pair()
+        self.addCleanup(self.ours.close)
+        self.addCleanup(self.theirs.close)
+        self.now = 1000.0
+
+    def look(self) -> float:
+        self.now += 30e-6
+        return self.now
+
+    def looks(self) -> int:
+        """How often it looks at the clock before it goes to sleep: once where it does not stay awake."""
+        with mock.patch("common.waiting.time.monotonic", side_effect=self.look) as clock:
+            self.ours._await_what_comes_soon()
+        return clock.call_count
+
+    def test_only_after_a_message_that_came_at_once_and_in_vain_only_once(self) -> None:
+        self.assertEqual([1, 8, 1], [self.looks() for _ in range(3)])
+        self.now += 1
+        self.assertEqual(1, self.looks())
+
+    def test_until_something_comes(self) -> None:
+        self.looks()
+        self.theirs.send_message("hello")
+        self.assertEqual(2, self.looks())
+        self.theirs.close()
+        self.assertEqual(2, self.looks())
+        self.assertEqual("hello", self.ours.receive_message())
+
+    def test_the_same_is_received_by_who_is_alone(self) -> None:
+        self.ours.is_alone = True
+        for text in ("one", "two", "three"):
+            self.theirs.send_message(text)
+            self.assertEqual(text, self.ours.receive_message())
+        self.theirs.close()
+        self.assertIsNone(self.ours.receive_message())
+
+
 class Behaviour:
     """What both kinds of socket do."""
 
