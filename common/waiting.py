@@ -24,6 +24,7 @@ _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
 SILENT = "no message for {:g} seconds"
 _SOON = 0.0002
+_TIMES_ALONE = 16
 _NOT_TAKEN = "the peer did not take what was sent within {:g} seconds"
 _BASE: Any = socket.SocketType
 
@@ -48,22 +49,41 @@ def timeval(seconds: float | None) -> bytes:
     return struct.pack("@ll", *divmod(math.ceil((seconds or 0) * 1e6), 1_000_000))
 
 
+class Neighbours:
+    """Sockets that share a core: tells which of them is alone in using it, however many others are silent."""
+
+    __slots__ = ("_latest", "_times")
+
+    def __init__(self) -> None:
+        self._latest = self._times = 0
+
+    def is_alone(self, waiting: socket.socket) -> bool:
+        """To be asked by each that is about to wait: whether it is the only one that was, sixteen times in a row."""
+        if self._latest == id(waiting):
+            self._times += 1
+        else:
+            self._latest = id(waiting)
+            self._times = 0
+        return self._times >= _TIMES_ALONE
+
+
 class WaitingSocket(socket.socket):
     """A socket.socket that waits within `timeouts`.
 
     `stop` ends a wait between two messages with Stopping. `has_ended` tells whether the peer has closed its side.
-    `is_alone` is for the owner to set, where no other connection wants the processor.
+    `neighbours`, if the owner gives any, are the same for all sockets that are served by one process.
     """
 
     # On a subclass of a socket an attribute in a slot is found three times as fast.
     __slots__ = (
-        *("timeouts", "stop", "has_ended", "is_alone"),
+        *("timeouts", "stop", "has_ended", "neighbours"),
         *("_interruption", "_has_ended_input", "_is_waiting", "_kernels_timeouts", "_soon", "_takes_much"),
     )
 
     timeouts: Timeouts
     stop: StopFlag | None
     has_ended: bool
+    neighbours: Neighbours | None
     _interruption: PorterError | None
     _kernels_timeouts: Timeouts | None
 
@@ -76,8 +96,8 @@ class WaitingSocket(socket.socket):
         super().__init__(*args, **kwargs)
         self.timeouts = _NO_TIMEOUTS
         self.stop = self._interruption = self._kernels_timeouts = None
-        self.has_ended = self.is_alone = False
-        self._has_ended_input = self._is_waiting = self._takes_much = False
+        self.neighbours = None
+        self.has_ended = self._has_ended_input = self._is_waiting = self._takes_much = False
         self._soon = 0.0
 
     @classmethod
@@ -133,7 +153,7 @@ class WaitingSocket(socket.socket):
         try:
             if self.stop is not None and self.stop.is_set:
                 return None
-            if self.is_alone:
+            if self.neighbours is not None and self.neighbours.is_alone(self):
                 self._await_what_comes_soon()
             if not self._takes_much:
                 data = self._receive_bytes(_SMALL_CHUNK)

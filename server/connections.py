@@ -32,7 +32,6 @@ class Connections:
             self._places.take(source, limits)
             self._sources[request] = source
             self.served += 1
-            self._tell_who_is_alone()
 
     def remove(self, request: MessageSocket) -> bool:
         """Free the place of a closed connection; False if it had none."""
@@ -43,13 +42,7 @@ class Connections:
             self._places.give_back(source)
             if not self._sources:
                 self._changed.notify_all()
-            self._tell_who_is_alone()
             return True
-
-    def _tell_who_is_alone(self) -> None:
-        if len(self._sources) <= 2:
-            for request in self._sources:
-                request.is_alone = len(self._sources) == 1
 
     def wait_until_none(self, timeout: float | None) -> bool:
         """Wait for the last connection to end; False if `timeout` seconds were not enough."""

@@ -35,7 +35,7 @@ from common.kinds import Kind, compose
 from common.sockets import MessageSocket
 from common.stopflag import StopFlag
 from common.tls import SecureMessageSocket
-from common.waiting import Timeouts, timeval
+from common.waiting import Neighbours, Timeouts, timeval
 from server.addresses import show, source
 from server.connections import Connections
 from server.memory import Memory
@@ -99,6 +99,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.connections = Connections(places)
         self._is_alone = places is None
         self._stop = StopFlag()
+        self._neighbours = Neighbours()
         self._accepting = AcceptingThreads(self._accept, self._serve, self._refuse)
         self._refusals = Refusals()
         self._exhausted = SparingLog(logging.ERROR, lines=1)
@@ -228,6 +229,7 @@ class Server(socketserver.ThreadingTCPServer):
                 _set_options(request, limits)
         request.max_message = limits.max_message
         request.stop = self._stop
+        request.neighbours = self._neighbours
         if plan.tls is not None:
             request.handshake(plan.tls, limits.handshake_timeout)
         plan.handler(request, client_address, self)

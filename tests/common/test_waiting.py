@@ -15,7 +15,7 @@ from common.errors import (
 )
 from common.framing import encode
 from common.sockets import MessageSocket
-from common.waiting import Timeouts, timeval
+from common.waiting import Neighbours, Timeouts, WaitingSocket, timeval
 from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
 
 
@@ -58,9 +58,24 @@ class StayingAwake(PorterTestCase):
         self.assertEqual(2, self.looks())
         self.assertEqual("hello", self.ours.receive_message())
 
+    def test_who_is_not_alone_goes_to_sleep(self) -> None:
+        neighbours = self.ours.neighbours = self.theirs.neighbours = Neighbours()
+        with mock.patch.object(WaitingSocket, "_await_what_comes_soon") as awake:
+            for _ in range(100):
+                self.theirs.send_message("hello")
+                self.ours.receive_message()
+                neighbours.is_alone(self.theirs)
+        awake.assert_not_called()
+
+    def test_alone_is_who_was_the_only_one_for_sixteen_times(self) -> None:
+        neighbours = Neighbours()
+        for _ in range(2):
+            self.assertFalse(neighbours.is_alone(self.theirs))
+            self.assertEqual([False] * 16 + [True] * 4, [neighbours.is_alone(self.ours) for _ in range(20)])
+
     def test_the_same_is_received_by_who_is_alone(self) -> None:
-        self.ours.is_alone = True
-        for text in ("one", "two", "three"):
+        self.ours.neighbours = Neighbours()
+        for text in map(str, range(40)):
             self.theirs.send_message(text)
             self.assertEqual(text, self.ours.receive_message())
         self.theirs.close()

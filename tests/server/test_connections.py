@@ -43,17 +43,6 @@ class Register(PorterTestCase):
         self.assertFalse(self.connections.remove(first))
         self.connections.admit(self.socket(), "a", self.limits)
 
-    def test_who_is_alone_is_told(self) -> None:
-        first, second, third = (self.socket() for _ in range(3))
-        for request in (first, second, third):
-            self.connections.admit(request, request.peer, Limits())
-            self.assertEqual(request is first, request.is_alone)
-        self.assertFalse(first.is_alone)
-        for request in (first, second):
-            self.assertFalse(third.is_alone)
-            self.connections.remove(request)
-        self.assertTrue(third.is_alone)
-
     def test_the_last_one_s_end_wakes_who_waits(self) -> None:
         request = self.socket()
         self.connections.admit(request, "a", self.limits)
