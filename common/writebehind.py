@@ -72,6 +72,7 @@ class WriteBehind(logging.Handler):
     @contextlib.contextmanager
     def detached(self) -> Iterator[None]:
         """Inside, the logger has its own handlers again, for logging.config to exchange them."""
+        self.flush()  # first what there is, or what is logged meanwhile would overtake it
         self._logger.handlers, self._logger.propagate = self._had
         self.flush()
         try:

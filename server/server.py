@@ -120,7 +120,8 @@ class Server(socketserver.ThreadingTCPServer):
 
     def take_plan(self, plan: Plan) -> None:
         """Serve new connections by another plan."""
-        _set_options(self.socket, plan.limits)
+        with contextlib.suppress(OSError):  # closed, where a stop has overtaken the reload
+            _set_options(self.socket, plan.limits)
         self.plan = plan
 
     def serve_forever(self, poll_interval: float = 0.5) -> None:

@@ -119,6 +119,7 @@ class Service:
         unfinished = self.connections
         self._server.server_close()
         self._resources.close()
+        self._log_writer.flush()  # a reload may be at it, and this line would overtake what came before
         LOG.info(f"{self._name} stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
         self._log_writer.end()
 

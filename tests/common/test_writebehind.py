@@ -98,6 +98,20 @@ class WritesBehind(PorterTestCase):
         writer.flush()
         self.assertEqual((["INFO None before"], ["INFO None after"]), (self.slow.taken, other.taken))
 
+    def test_what_is_logged_while_a_reload_begins_overtakes_nothing(self) -> None:
+        writer = self.writer()
+        writer.note("before", "-")
+
+        def log_once() -> None:
+            flush.side_effect = None
+            self.log.info("meanwhile")
+
+        with mock.patch.object(writer, "flush", side_effect=log_once) as flush, writer.detached():
+            pass
+        self.slow.gate.set()
+        writer.flush()
+        self.assertEqual(["INFO - before", "INFO None meanwhile"], self.slow.taken[:2])
+
     def test_a_handler_that_hangs_holds_up_once_and_what_finds_no_place_is_counted(self) -> None:
         with (
             mock.patch.object(writebehind, "_MOST_WAITING", 10),

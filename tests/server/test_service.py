@@ -144,6 +144,11 @@ class Reload(PorterTestCase):
                     server.service.reload(plain if round_ % 2 else secure)
                     self.assertNotIn(b"GET-TOKEN", client.recv(1000))
 
+    def test_a_reload_that_a_stop_overtakes_is_no_error(self) -> None:
+        with self.server("echo") as server:
+            server.service.stop_listening()
+            server.service.reload(self.configuration(mode="identify"))
+
     def test_a_reload_does_not_open_passwords_to_the_network_by_naming_another_host(self) -> None:
         with self.server("auth", host="0.0.0.0") as server:
             plain = self.configuration(mode="auth", host="127.0.0.1", tls={"enabled": False})
