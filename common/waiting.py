@@ -174,6 +174,8 @@ class WaitingSocket(socket.socket):
     def _await_what_comes_soon(self) -> None:
         """If the last came at once, stay awake for the next: to put a core to sleep and wake it up takes longer than
         a message, 45 us where that takes 25. In vain this is done once, and again only after one that came at once.
+
+        Raises what recv() raises; it must not be lost, since the kernel tells of a reset only once.
         """
         now = time.monotonic()
         came_soon = now < self._soon
@@ -184,8 +186,6 @@ class WaitingSocket(socket.socket):
                 return
             except BlockingIOError:
                 pass
-            except OSError:
-                return
 
     def _read_now(self, size: int) -> bytes:
         return self._receive_bytes(size, socket.MSG_DONTWAIT)

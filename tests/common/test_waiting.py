@@ -4,6 +4,7 @@ import os
 import socket
 import struct
 import threading
+import time
 import unittest
 from typing import Any
 from unittest import mock
@@ -57,6 +58,36 @@ class StayingAwake(PorterTestCase):
         self.theirs.close()
         self.assertEqual(2, self.looks())
         self.assertEqual("hello", self.ours.receive_message())
+
+    def connection(self) -> tuple[MessageSocket, socket.socket]:
+        """One whose other end resets it when it is closed."""
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            peer = socket.create_connection(listener.getsockname())
+            ours = MessageSocket.adopt(listener.accept()[0])
+        self.addCleanup(ours.close)
+        peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        return ours, peer
+
+    def test_at_a_stop_a_reset_is_an_end_and_not_somebody_to_say_goodbye_to(self) -> None:
+        ours, peer = self.connection()
+        peer.close()
+        with mock.patch.object(ours, "_is_waiting", True):
+            ours.wake()
+        self.assertIsNone(ours.receive_message())
+
+    def test_a_reset_is_told(self) -> None:
+        ours, peer = self.connection()
+        ours.neighbours = Neighbours()
+        for _ in range(20):
+            peer.sendall(encode("hello"))
+            ours.receive_message()
+        ours._soon = time.monotonic() + PATIENCE
+        with mock.patch("common.waiting._SOON", PATIENCE):
+            resetting = threading.Timer(0.02, peer.close)
+            resetting.start()
+            with self.assertRaisesRegex(ConnectionLost, "reset by peer"):
+                ours.receive_message()
+            resetting.join()
 
     def test_who_is_not_alone_goes_to_sleep(self) -> None:
         neighbours = self.ours.neighbours = self.theirs.neighbours = Neighbours()
