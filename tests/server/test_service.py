@@ -1,5 +1,6 @@
 """The service: start, reload, stop, in one process."""
 
+import logging
 import socket
 import subprocess
 
@@ -143,6 +144,18 @@ class Reload(PorterTestCase):
                     client.sendall(encode("hello"))
                     server.service.reload(plain if round_ % 2 else secure)
                     self.assertNotIn(b"GET-TOKEN", client.recv(1000))
+
+    def test_the_last_line_is_the_last_though_a_reload_is_at_it(self) -> None:
+        service = Service(self.configuration())
+        service.stop_listening()
+        service.drain()
+        writer = service._log_writer
+        with writer.detached():
+            for number in range(10_000):
+                writer.note(f"event {number}", "-")
+            service.close()
+        self.addCleanup(logging.getLogger("porter.server").handlers.clear)
+        self.assertIn("server stopped", (self.folder / "server.log").read_text().splitlines()[-1])
 
     def test_a_reload_that_a_stop_overtakes_is_no_error(self) -> None:
         with self.server("echo") as server:
