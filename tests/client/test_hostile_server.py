@@ -109,8 +109,7 @@ class Haste(PorterTestCase):
     def test_and_on_a_terminal(self) -> None:
         server = HastyServer(self, "TEXT at once", "ASK well? ")
         client = Screen(self, "--port", server.port, "--no-input", "--accept-new")
-        client.wait_for("at once")
-        client.wait_for("well?")
+        client.wait_for("at once", "well?")
         client.type("\x03")
         self.assertEqual(130, client.status())
 
