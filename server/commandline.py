@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -41,6 +42,8 @@ class CommandLine:
 
 def main() -> NoReturn:
     os.umask(os.umask(0o077) | 0o027)  # logs: readable for the group at most
+    # A reload that is asked for before anything is loaded must not end the program: it waits for `Signals`.
+    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     command = _command_line()
     overrides = command.overrides
     configuration = load(command.file, overrides)

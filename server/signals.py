@@ -34,6 +34,7 @@ class Signals:
         self._writer.setblocking(False)
         self._previous_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
         self._previous = {number: signal.signal(number, self._note) for number in self._handled}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handled)  # some may have been held back until now
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:

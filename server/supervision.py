@@ -95,7 +95,6 @@ def _serve(
     if keeps_to_cores:
         cores.keep_to(number)
     with Signals() as signals:
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
         listener = share(number).listener
         service = Service(configuration, cores, share(number))
         life = Lifecycle(signals, service, partial(reload, service, load, overrides))

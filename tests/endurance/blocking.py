@@ -1,5 +1,7 @@
-"""A handler of one's own that can never be prepared, since it waits for something that does not come."""
+"""Handlers of one's own: one that can never be prepared, one that has a reload asked for amid the start."""
 
+import os
+import signal
 import threading
 from typing import Any
 
@@ -11,3 +13,10 @@ class BlockingHandler(Handler):
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> None:
         threading.Event().wait()
+
+
+class ImpatientHandler(Handler):
+    @classmethod
+    def prepare(cls, options: Any, resources: Resources) -> None:
+        if threading.current_thread() is threading.main_thread():  # which reloads are not done in
+            os.kill(os.getpid(), signal.SIGHUP)

@@ -50,6 +50,14 @@ class Signals(PorterTestCase):
         self.assertEqual((0, "", ""), server.wait())
         self.assertIn("server stopped at once, 1 connections not finished", server.log())
 
+    def test_a_reload_that_is_asked_for_during_the_start_is_done_after_it(self) -> None:
+        handler = {"class": "tests.endurance.blocking:ImpatientHandler"}
+        for workers in (1, 2):
+            server = self.start_process("impatient", handlers={"impatient": handler}, workers=workers)
+            server.wait_for_log("reloaded (")
+            self.assertEqual((0, "", ""), server.stop())
+            (self.folder / "server.log").unlink()
+
     def test_signals_at_any_moment_of_the_end_change_nothing(self) -> None:
         for pause in (0, 0.01, 0.03, 0.06):
             server = self.start_process("echo")
