@@ -87,19 +87,22 @@ class Life(RuleBasedStateMachine):
             account = self.accounts[name] = Account(password)
         elif account.disabled or password != account.password:
             assert (kind, text) == (Kind.ERROR, "wrong name or password"), text
-            return
-        assert kind is Kind.SET_TOKEN, text
-        before = account.tokens
-        account.open_session(text)
-        self.ended += [token for token in before if token not in account.tokens]
-        client.expect(Kind.TEXT)
+        else:
+            assert kind is Kind.SET_TOKEN, text
+            before = account.tokens
+            account.open_session(text)
+            self.ended += [token for token in before if token not in account.tokens]
+            client.expect(Kind.TEXT)
         client.connection.close()
 
     def resume(self, token: str) -> Talker | None:
         client = self.server.talk()
         client.give_token(token)
         kind, _ = client.next()
-        return client if kind is Kind.TEXT else None
+        if kind is Kind.TEXT:
+            return client
+        client.connection.close()
+        return None
 
     def someone(self, data: st.DataObject) -> tuple[str, Account]:
         name = data.draw(st.sampled_from(sorted(self.accounts)))
