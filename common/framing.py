@@ -5,6 +5,7 @@ Bytes in, texts out, and nothing kept: whoever reads holds what is not whole yet
 """
 
 import struct
+import sys
 
 from common.errors import MessageTooLong, NotText, UnexpectedTLS
 
@@ -42,11 +43,14 @@ def sole_text(data: bytes, limit: int) -> str | None:
         return None
 
 
-def split(data: bytes, limit: int) -> tuple[list[str], int]:
-    """The texts of the whole frames that `data` starts with, and where the rest begins: part of one, or a breach."""
-    texts = []
+def split(data: bytes, limit: int, most: int = sys.maxsize) -> tuple[list[str], int]:
+    """The texts of the whole frames that `data` starts with, and where the rest begins.
+
+    That is nothing, part of a frame, a breach, or what comes after as many as there may be `most`.
+    """
+    texts: list[str] = []
     start = 0
-    while (body := start + _SIZE) <= len(data):
+    while (body := start + _SIZE) <= len(data) and len(texts) < most:
         (length,) = _unpack_from(data, start)
         end = body + length
         if end > len(data) or length > limit:

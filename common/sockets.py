@@ -21,7 +21,8 @@ from common.waiting import LARGEST_CHUNK, SILENT, WaitingSocket
 DEFAULT_MAX_MESSAGE = 65536
 # What a connection may hold of others' bytes before it serves them; a longer message is read as it comes.
 _CHUNK = 16384
-_MOST_GATHERED = 64
+# Messages at a time: as texts they take ten times the bytes that came, if they are short.
+_MOST_AT_ONCE = 64
 _LONGEST_GATHERED = 1024
 _STALLED = "a message was not complete after {:g} seconds"
 
@@ -61,7 +62,7 @@ class MessageSocket(WaitingSocket):
     bytes_received: int
     messages_sent: int
     bytes_sent: int
-    _rest: bytearray  # of a message that is not whole, or not one that may be
+    _rest: bytearray  # what is not looked at yet, the start of a message, or not one that may be
     _ready: list[str]  # the last is the next: an empty deque would take ten times as much of a silent connection
     _last: tuple[list[str], bytes] | None  # the messages that came in one read, with their frames
     _outgoing: list[str]
@@ -86,7 +87,7 @@ class MessageSocket(WaitingSocket):
         In that case the answers of a burst leave together, before the next wait at the latest: five times the
         messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
         """
-        is_gathered = self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_GATHERED
+        is_gathered = self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_AT_ONCE
         if is_gathered or self._outgoing or self._last is not None:
             if not text.isascii():
                 encode(text)  # what is no text fails here, and not with all the others
@@ -128,10 +129,8 @@ class MessageSocket(WaitingSocket):
         """
         with contextlib.suppress(_Nothing):
             self._take_in(self._retry(partial(self._read_now, LARGEST_CHUNK), select.POLLIN, Deadline(0, _Nothing)))
-        while self._ready:
+        while self._make_ready():
             yield self._ready.pop()
-        self._last = None
-        refuse_breach(self._rest, self.max_message)
         self._heed_end()
 
     def flush(self) -> None:
@@ -186,18 +185,29 @@ class MessageSocket(WaitingSocket):
                     self._show_journal()
                 return text
             self._take_in(data)
-        while not self._ready:
+        while not self._make_ready():
             if self._heed_end():
                 return None
-            self._last = None
-            refuse_breach(self._rest, self.max_message)
             self._take_in(self._receive_rest() if self._has_begun() else self._receive_first())
         self._message_deadline = None
         return self._ready.pop()
 
+    def _next_chunk(self, head: bytes) -> int:
+        # A large message alone, and not the next one, which would have to be kept meanwhile.
+        return min(max(len(head) + lacking(head), _CHUNK), LARGEST_CHUNK)
+
     def _has_begun(self) -> bool:
         """Whether a part of a message is here."""
         return bool(self._rest)
+
+    def _make_ready(self) -> bool:
+        """Whether there is a message, without waiting; raises what is wrong with the next, if it is no message."""
+        if not self._ready:
+            self._last = None
+            refuse_breach(self._rest, self.max_message)
+            if not lacking(self._rest):
+                self._split(self._all_of_the_rest())
+        return bool(self._ready)
 
     def _take_in(self, data: bytes) -> None:
         """Make messages of what has come; a breach is left in the rest, behind the messages that came before it."""
@@ -212,9 +222,16 @@ class MessageSocket(WaitingSocket):
             self._rest += data
             if lacking(self._rest):
                 return
-            data = bytes(self._rest)
-            self._rest.clear()
-        texts, end = split(data, self.max_message)
+            data = self._all_of_the_rest()
+        self._split(data)
+
+    def _all_of_the_rest(self) -> bytes:
+        data = bytes(self._rest)
+        self._rest.clear()
+        return data
+
+    def _split(self, data: bytes) -> None:
+        texts, end = split(data, self.max_message, _MOST_AT_ONCE)
         if end < len(data):
             self._rest += data[end:]
             if not texts:
@@ -253,8 +270,10 @@ class MessageSocket(WaitingSocket):
                     raise Stopping
                 self._is_last = True
             self._message_deadline = Deadline(self.timeouts.message, MessageStalled, _STALLED)
-        size = min(max(lacking(self._rest), _CHUNK), LARGEST_CHUNK)
-        return self._receive(size, self._message_deadline, None)
+        deadline = self._message_deadline.or_earlier(self.overall)
+        missing = min(lacking(self._rest), LARGEST_CHUNK)
+        self._await_bytes(missing, deadline)
+        return self._receive(max(missing, _CHUNK), deadline, None)
 
     def _receive(self, size: int, deadline: Deadline, stop: StopFlag | None) -> bytes:
         return self._retry(partial(self._read_now, size), select.POLLIN, deadline.or_earlier(self.overall), stop)

@@ -19,7 +19,9 @@ from common.waiting import LARGEST_CHUNK
 
 _NO_HANDSHAKE = "no TLS handshake within {:g} seconds"
 _HEADER, _CHUNK = 5, 16384  # of a record of TLS, and what one holds (RFC 8446, 5.1)
-_MOST_AT_ONCE = 2 * _CHUNK  # to be sent: TLS keeps a buffer of as much for as long as the connection lives
+# One at a time passes through: TLS keeps a buffer of as much, each way, for as long as the connection lives.
+_RECORD = _HEADER + _CHUNK + 17  # with type and tag, as most are that are full (RFC 8446, 5.2)
+_MOST_AT_ONCE = 2 * _CHUNK  # to be sent
 
 
 class SecureMessageSocket(MessageSocket):
@@ -33,7 +35,6 @@ class SecureMessageSocket(MessageSocket):
     __slots__ = ("_arrived", "_has_part", "_is_agreed", "_leaving", "_tls")
 
     _tls: ssl.SSLObject
-    _largest_chunk = LARGEST_CHUNK + 512  # with what TLS adds to its records
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -62,9 +63,9 @@ class SecureMessageSocket(MessageSocket):
         self._is_agreed = True
         if self._arrived.pending:  # what the peer sent right behind it
             clear = self._read_records()
-            self._has_part = clear is None
-            if clear is not None:
-                self._take_in(clear)
+            self._has_part = not clear
+            if clear:
+                self._take_in(b"".join(clear))
 
     def peer_certificate(self) -> bytes:
         """In DER; empty if the peer has shown none."""
@@ -98,6 +99,13 @@ class SecureMessageSocket(MessageSocket):
             raise BlockingIOError
         return clear
 
+    def _next_chunk(self, head: bytes) -> int:
+        # Full records are of a large message, which is then taken with all that TLS adds to it.
+        return LARGEST_CHUNK + 512 if int.from_bytes(head[3:]) > _CHUNK else _CHUNK
+
+    def _await_bytes(self, count: int, deadline: Deadline) -> None:
+        pass  # a part of them may have been taken in, as a part of a record
+
     def _has_begun(self) -> bool:
         return self._has_part or super()._has_begun()
 
@@ -105,13 +113,17 @@ class SecureMessageSocket(MessageSocket):
         """All that is in clear with these bytes; nothing at the end, None as long as no record is whole."""
         if not data and self._has_ended_input:
             return data  # it is we who have ended it: TLS knows of no end, and a farewell can be said
-        self._let_in(data)
+        self._let_in(data[:_RECORD])
         clear = self._read_records()
+        for start in range(_RECORD, len(data), _RECORD):
+            self._let_in(data[start : start + _RECORD])
+            clear += self._read_records()
         # One whole record without anything in clear is TLS's own, such as new keys (RFC 8446, 4.6.3).
-        self._has_part = clear is None and (self._has_part or len(data) != _HEADER + int.from_bytes(data[3:_HEADER]))
-        return clear
+        self._has_part = not clear and (self._has_part or len(data) != _HEADER + int.from_bytes(data[3:_HEADER]))
+        return b"".join(clear) if clear else None
 
-    def _read_records(self) -> bytes | None:
+    def _read_records(self) -> list[bytes]:
+        """What is in clear of the records that are here, piece by piece; an empty piece is the peer's end."""
         pieces: list[bytes] = []
         try:
             while not pieces or self._arrived.pending:
@@ -125,21 +137,28 @@ class SecureMessageSocket(MessageSocket):
             raise self._lost(error) from error
         if self._leaving.pending:
             self._let_out()  # what TLS itself answers
-        return b"".join(pieces) if pieces else None
+        return pieces
 
     def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
         if not self._is_agreed:
             raise ConnectionLost("there is no TLS to send it with")
-        if len(data) > _MOST_AT_ONCE:
-            deadline = deadline or self._deadline_to_send()
-        rest = memoryview(data)
-        while rest:
-            try:
-                taken = self._tls.write(rest[:_MOST_AT_ONCE])
-            except ssl.SSLError as error:
-                raise self._lost(error) from error
-            self._let_out(deadline)
-            rest = rest[taken:]
+        if len(data) <= _CHUNK:
+            super()._send_all(self._encipher(data), deadline)
+            return
+        deadline = deadline or self._deadline_to_send()
+        view = memoryview(data)
+        for start in range(0, len(data), _MOST_AT_ONCE):
+            part = view[start : start + _MOST_AT_ONCE]
+            super()._send_all(
+                b"".join([self._encipher(part[at : at + _CHUNK]) for at in range(0, len(part), _CHUNK)]), deadline
+            )
+
+    def _encipher(self, data: bytes | memoryview) -> bytes:
+        try:
+            self._tls.write(data)  # all of it: there is always room in memory
+        except ssl.SSLError as error:
+            raise self._lost(error) from error
+        return self._leaving.read()
 
     def _say_goodbye(self) -> None:
         if self._is_agreed:
@@ -154,8 +173,8 @@ class SecureMessageSocket(MessageSocket):
         else:
             self._arrived.write_eof()
 
-    def _let_out(self, deadline: Deadline | None = None) -> None:
-        super()._send_all(self._leaving.read(), deadline)
+    def _let_out(self) -> None:
+        super()._send_all(self._leaving.read())
 
     def _lost(self, error: OSError) -> ConnectionLost:
         if isinstance(error, ssl.SSLEOFError):

@@ -20,6 +20,7 @@ from common.stopflag import StopFlag
 
 LARGEST_CHUNK = 65536 + 4  # the longest message there is by default, with its header, in one read
 _SMALL_CHUNK = 2048  # which each silent connection holds
+_HEAD = 5  # bytes: of a message the header, of a record of TLS, too
 _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
 SILENT = "no message for {:g} seconds"
@@ -90,7 +91,6 @@ class WaitingSocket(socket.socket):
     # Also where a subclass has others by the usual names.
     _receive_bytes = socket.socket.recv
     _send_bytes = socket.socket.send
-    _largest_chunk = LARGEST_CHUNK
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -158,8 +158,8 @@ class WaitingSocket(socket.socket):
             if not self._takes_much:
                 data = self._receive_bytes(_SMALL_CHUNK)
             else:
-                self._receive_bytes(1, socket.MSG_PEEK)  # so that who waits keeps no large buffer
-                data = self._receive_bytes(self._largest_chunk, socket.MSG_DONTWAIT)
+                head = self._receive_bytes(_HEAD, socket.MSG_PEEK)  # so that who waits keeps no large buffer
+                data = self._receive_bytes(self._next_chunk(head), socket.MSG_DONTWAIT)
             self._takes_much = len(data) >= _SMALL_CHUNK
             return data
         except BlockingIOError:
@@ -170,6 +170,10 @@ class WaitingSocket(socket.socket):
             raise self._lost(error) from error
         finally:
             self._is_waiting = False
+
+    def _next_chunk(self, head: bytes) -> int:
+        """How much to read of what begins so."""
+        return LARGEST_CHUNK
 
     def _await_what_comes_soon(self) -> None:
         """If the last came at once, stay awake for the next: to put a core to sleep and wake it up takes longer than
@@ -186,6 +190,17 @@ class WaitingSocket(socket.socket):
                 return
             except BlockingIOError:
                 pass
+
+    def _await_bytes(self, count: int, deadline: Deadline) -> None:
+        """Leave what comes to the kernel until it is so much, or all there will be; raises what `deadline` raises."""
+        with contextlib.suppress(OSError):  # of a connection that is gone; poll() tells
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
+        try:
+            self._wait(select.POLLIN, deadline, None)
+            deadline.remaining()
+        finally:
+            with contextlib.suppress(OSError):
+                self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _read_now(self, size: int) -> bytes:
         return self._receive_bytes(size, socket.MSG_DONTWAIT)

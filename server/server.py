@@ -56,6 +56,7 @@ _IS_INHERITED = sys.platform == "linux"  # by a connection, what is set of its l
 # A peer that is gone without a word is found in 70 seconds; by default Linux takes two hours.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 _UNACKNOWLEDGED = 30.0
+_MOST_UNSENT = 131_072  # bytes that the kernel keeps for who does not read; by default they may be megabytes
 
 _Accepted = tuple[MessageSocket, Any, ConnectionRefused | None]  # and the peer's address, and why it is not served
 
@@ -308,6 +309,8 @@ def _set_options(connection: socket.socket, limits: Limits) -> None:
     for name, value in _KEEPALIVE.items():
         if option := getattr(socket, name, None):
             connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
+        connection.setsockopt(socket.IPPROTO_TCP, option, _MOST_UNSENT)
     if option := getattr(socket, "TCP_USER_TIMEOUT", None):
         # Also bounds how long a peer may keep its window shut, which is the send timeout's business.
         milliseconds = math.ceil(max(_UNACKNOWLEDGED, limits.send_timeout) * 1000)

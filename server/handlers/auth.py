@@ -137,26 +137,29 @@ class AuthHandler(Handler):
 
     def _talk(self, login: "Login") -> "Callable[[], Login | None]":
         """Serve the user up to a command that changes the session; what that command does, and who is in then."""
-        while True:
-            line = self.hear()
-            if not line.startswith("/"):
-                self.say(line)
-            elif line == "/help":
-                self.say(_HELP)
-            elif line == "/whoami":
-                self.say(login.name)
-            elif line == "/password":
-                present = self.ask_secret("Present password: ")
-                try:
-                    new = self._new_password("New password: ")
-                except Refusal as refusal:
-                    self.error(str(refusal))
-                    continue
-                return partial(self._change_password, login, present, new)
-            elif line in ("/logout", "/logout-all"):
-                return partial(self._log_out, login, everywhere=line == "/logout-all")
-            else:
-                self.error(f"no such command: {line[:40]} (/help lists them)")
+        while (change_session := self._obey(self.hear(), login)) is None:
+            pass
+        return change_session
+
+    def _obey(self, line: str, login: "Login") -> "Callable[[], Login | None] | None":
+        """Answer one line; what it does to the session, if anything."""
+        if not line.startswith("/"):
+            self.say(line)
+        elif line == "/help":
+            self.say(_HELP)
+        elif line == "/whoami":
+            self.say(login.name)
+        elif line == "/password":
+            present = self.ask_secret("Present password: ")
+            try:
+                return partial(self._change_password, login, present, self._new_password("New password: "))
+            except Refusal as refusal:
+                self.error(str(refusal))
+        elif line in ("/logout", "/logout-all"):
+            return partial(self._log_out, login, everywhere=line == "/logout-all")
+        else:
+            self.error(f"no such command: {line[:40]} (/help lists them)")
+        return None
 
     def _change_password(self, login: "Login", present: str, new: str) -> "Login":
         try:

@@ -9,3 +9,4 @@ class EchoHandler(Handler):
     def converse(self) -> None:
         while (message := self.request.receive_message()) is not None:
             self.request.send_message(message)
+            del message  # it may be long, and the next a long time coming

@@ -37,6 +37,11 @@ class Splitting(unittest.TestCase):
         frames = b"".join(map(encode, texts))
         self.assertEqual((texts, len(frames)), split(frames + rest, 1000))
 
+    @given(st.lists(st.text(max_size=50), max_size=8), st.integers(0, 8))
+    def test_of_many_no_more_are_looked_at_than_are_wanted(self, texts: list[str], most: int) -> None:
+        frames = list(map(encode, texts))
+        self.assertEqual((texts[:most], len(b"".join(frames[:most]))), split(b"".join(frames), 1000, most))
+
     @given(st.binary(max_size=200), st.integers(0, 100))
     def test_any_bytes_are_frames_a_part_of_one_or_a_breach(self, data: bytes, limit: int) -> None:
         texts, start = split(data, limit)

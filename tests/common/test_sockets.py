@@ -79,6 +79,28 @@ class Behaviour:
             self.theirs.send_message(str(number))
         self.assertEqual([str(number) for number in range(100)], [self.ours.receive_message() for _ in range(100)])
 
+    def test_of_thousands_that_came_at_once_few_are_made_texts_at_a_time(self: Any) -> None:
+        texts = [str(number) for number in range(4000)]
+        self.write_raw(b"".join(map(encode, texts)))
+        received = []
+        for _ in texts:
+            received.append(self.ours.receive_message())
+            self.assertLess(len(self.ours._ready), 64)
+        self.assertEqual(texts, received)
+
+    def test_thousands_that_came_at_once_can_be_taken_without_waiting(self: Any) -> None:
+        self.write_raw(encode("ab") * 2000)
+        received: list[str] = []
+        while len(received) < 2000:
+            received += self.ours.receive_waiting()
+        self.assertEqual(["ab"] * 2000, received)
+
+    def test_a_breach_behind_hundreds_is_told_after_them(self: Any) -> None:
+        self.write_raw(encode("ab") * 200 + b"\0\0\0\1\xff")
+        for _ in range(200):
+            self.assertEqual("ab", self.ours.receive_message())
+        self.assertRaises(NotText, self.ours.receive_message)
+
     def test_answers_of_a_burst_leave_together_before_the_next_wait(self: Any) -> None:
         self.write_raw(b"".join(encode(text) for text in "abc"))
         journal = self.keep_journal()

@@ -12,18 +12,62 @@ from unittest import mock
 from common.errors import (
     ConnectionLost,
     DeadlineExceeded,
+    MessageStalled,
     SessionEnded,
 )
-from common.framing import encode
+from common.framing import HEADER, encode
 from common.sockets import MessageSocket
 from common.waiting import Neighbours, Timeouts, WaitingSocket, timeval
 from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+
+
+def tcp_pair(case: unittest.TestCase) -> tuple[MessageSocket, socket.socket]:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        peer = socket.create_connection(listener.getsockname())
+        ours = MessageSocket.adopt(listener.accept()[0])
+    case.addCleanup(ours.close)
+    case.addCleanup(peer.close)
+    return ours, peer
 
 
 class Times(unittest.TestCase):
     def test_the_kernel_gets_whole_seconds_and_less_than_a_million_microseconds(self) -> None:
         for seconds, wanted in ((None, (0, 0)), (0.25, (0, 250_000)), (1.9999999, (2, 0)), (1e-9, (0, 1))):
             self.assertEqual(wanted, struct.unpack("@ll", timeval(seconds)))
+
+
+class LeftToTheKernel(PorterTestCase):
+    """What comes of a large message that is not whole."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.ours, self.peer = tcp_pair(self)
+        self.peer.sendall(HEADER.pack(60_000) + b"x" * 100)
+
+    def test_it_is_not_read_before_it_is_whole(self) -> None:
+        self.ours.timeouts = Timeouts(message=0.3)
+        more = threading.Timer(0.05, self.peer.sendall, [b"x" * 30_000])
+        more.start()
+        self.assertRaises(MessageStalled, self.ours.receive_message)
+        more.join()
+        self.assertEqual(104, len(self.ours._rest))
+        self.assertEqual(30_000, len(self.ours.recv(65_536)))
+
+    def test_it_is_read_as_soon_as_it_is_whole_and_others_as_ever(self) -> None:
+        self.ours.timeouts = Timeouts(message=PATIENCE)
+        more = threading.Timer(0.05, self.peer.sendall, [b"x" * 59_900 + encode("y")])
+        more.start()
+        self.assertEqual("x" * 60_000, self.ours.receive_message())
+        self.assertEqual("y", self.ours.receive_message())
+        more.join()
+        self.assertEqual(1, self.ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT))
+
+    def test_the_end_inside_it_is_told_at_once(self) -> None:
+        end = threading.Timer(0.05, self.peer.close)
+        end.start()
+        with self.assertRaisesRegex(ConnectionLost, "inside a message"):
+            self.ours.receive_message()
+        end.join()
 
 
 class StayingAwake(PorterTestCase):
@@ -61,10 +105,7 @@ class StayingAwake(PorterTestCase):
 
     def connection(self) -> tuple[MessageSocket, socket.socket]:
         """One whose other end resets it when it is closed."""
-        with socket.create_server(("127.0.0.1", 0)) as listener:
-            peer = socket.create_connection(listener.getsockname())
-            ours = MessageSocket.adopt(listener.accept()[0])
-        self.addCleanup(ours.close)
+        ours, peer = tcp_pair(self)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return ours, peer
 

@@ -1,13 +1,20 @@
 """A thousand hostile clients cost little memory, whatever they announce, and none when they are gone."""
 
+import contextlib
 import resource
 import socket
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
+from common.errors import ConnectionLost
 from common.framing import HEADER, encode
+from common.sockets import MessageSocket
+from common.waiting import Timeouts
 from tests.endurance.faults import descriptors, memory, threads
-from tests.support import PorterTestCase, ServerProcess, wait_until
+from tests.support import PorterTestCase, ServerProcess, at_once, wait_until
 
+LARGE = "x" * 65_536
 CLIENTS = 1000
 MOST = 64 * 1024  # KiB
 LEFT = 36 * 1024
@@ -25,24 +32,28 @@ class Behaviour:
         """An address for each, so that no limit by address is reached."""
         return [f"127.0.0.{number % 20 + 2}" for number in range(CLIENTS)]
 
-    def crowd(self: Any, server: ServerProcess) -> list[socket.socket]:
+    def crowd(self: Any, server: ServerProcess) -> list[MessageSocket]:
         return [server.connect(source) for source in self.sources()]
 
-    def check(self: Any, *parts: bytes, **limits: float) -> None:
-        """A thousand send these bytes each and then nothing."""
-        server = self.start_process("echo", limits=limits)
+    def echo(self: Any, client: MessageSocket, text: str) -> str | None:
+        client.send_message(text)
+        return client.receive_message()
+
+    def check(self: Any, *parts: bytes, do: Callable[[MessageSocket], object] = lambda client: None) -> None:
+        """A thousand send these bytes each, or `do` this, and then nothing."""
+        server = self.start_process("echo")
         pid = server.process.pid
         first = server.connect()
-        first.send_message("hello")
-        self.assertEqual("hello", first.receive_message())
+        self.assertEqual("hello", self.echo(first, "hello"))
         before = memory(pid), threads(pid), descriptors(pid)
         crowd = self.crowd(server)
         for part in parts:
             for client in crowd:
                 client._send_all(part)
+        for client in crowd:
+            do(client)
         wait_until(lambda: threads(pid) >= CLIENTS, "a thread for each")
-        first.send_message("still served?")
-        self.assertEqual("still served?", first.receive_message())
+        self.assertEqual("still served?", self.echo(first, "still served?"))
         self.assertLess(memory(pid, "VmHWM") - before[0], MOST)
         for client in crowd:
             client.close()
@@ -54,8 +65,40 @@ class Behaviour:
 
 
 class Plain(Behaviour, PorterTestCase):
+    def test_a_large_message_that_lacks_its_last_bytes(self) -> None:
+        self.check(HEADER.pack(65535) + b"x" * 60_000)
+
+    def test_a_large_message_long_ago(self) -> None:
+        self.check(do=lambda client: self.assertEqual(LARGE, self.echo(client, LARGE)))
+
     def test_messages_that_are_never_read_back(self) -> None:
-        self.check(encode("x" * 4000) * 2, encode("x" * 4000) * 2)
+        self.check_floods(encode("x" * 4000))
+
+    def test_short_messages_that_are_never_read_back(self) -> None:
+        self.check_floods(encode("ab"))
+
+    def check_floods(self, message: bytes) -> None:
+        """A tenth as many send this until it is no use any more, and never read; each costs no more."""
+        server = self.start_process("echo")
+        self.assertEqual("hello", self.echo(server.connect(), "hello"))
+        before = memory(server.process.pid)
+        crowd = [self.deaf(server, source) for source in self.sources()[: CLIENTS // 10]]
+        at_once(*[partial(self.flood, client, message * (60_000 // len(message))) for client in crowd])
+        self.assertLess(memory(server.process.pid, "VmHWM") - before, MOST / 10)
+
+    def deaf(self, server: ServerProcess, source: str) -> MessageSocket:
+        client = MessageSocket()
+        self.addCleanup(client.close)
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the kernel takes megabytes for it
+        client.bind((source, 0))
+        client.connect(("127.0.0.1", server.port))
+        client.timeouts = Timeouts(send=0.5)
+        return client
+
+    def flood(self, client: MessageSocket, data: bytes) -> None:
+        with contextlib.suppress(ConnectionLost):
+            while True:
+                client._send_all(data)
 
 
 class Secure(Behaviour, PorterTestCase):

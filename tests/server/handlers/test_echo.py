@@ -1,5 +1,6 @@
 """The echo mode: every message back, whatever it holds, over plain and over TLS."""
 
+import random
 import threading
 from typing import Any
 
@@ -14,6 +15,14 @@ class Behaviour:
             for text in ("hello", "", "TEXT x", "Привет\r\n\x00\x1b", "/logout", "x" * 65536):
                 client.send_message(text)
                 self.assertEqual(text, client.receive_message())
+
+    def test_large_ones_and_small_ones_come_back_in_any_order(self: Any) -> None:
+        edges = (0, 1, 2043, 2044, 2045, 16379, 16380, 16381, 16384, 33_000, 49_157, 65_535, 65_536)
+        with self.server("echo") as server:
+            client = server.connect()
+            for size in random.Random(4).choices(edges, k=200):
+                client.send_message("x" * size)
+                self.assertEqual(size, len(client.receive_message()))
 
     def test_it_never_speaks_first(self: Any) -> None:
         with self.server("echo") as server:
