@@ -1,5 +1,6 @@
 """The documents: what they name exists, and docs/handlers.md works word for word."""
 
+import ast
 import os
 import re
 import shutil
@@ -37,6 +38,20 @@ class Names(PorterTestCase):
         self.assertGreater(len(rows), 30)
         for row in rows:
             self.assertRegex(row.rsplit("|", 2)[1], r"`tests/.*`: `test_|^ the same", row)
+
+    def test_each_line_of_the_log_is_explained(self) -> None:
+        page = (PROJECT_ROOT / "docs/operations.md").read_text()
+        levels = {"info", "warning", "error", "exception", "log", "note"}
+        known = 0
+        for path in [*(PROJECT_ROOT / "server").rglob("*.py"), *(PROJECT_ROOT / "common").rglob("*.py")]:
+            for node in ast.walk(ast.parse(path.read_text())):
+                match node:
+                    case ast.Call(func=ast.Attribute(value=logger, attr=level), args=[ast.Constant(str(text)), *_]):
+                        if level in levels and ast.unparse(logger) != "self":  # with `self`, it is said to a client
+                            literal = max(re.split(r"%[sdg]", text), key=len).strip()
+                            self.assertIn(literal, page, f"{path}: {text}")
+                            known += 1
+        self.assertGreater(known, 50)
 
     def test_the_version_is_the_same_everywhere(self) -> None:
         self.assertIn(f'version = "{VERSION}"', (PROJECT_ROOT / "pyproject.toml").read_text())
