@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import FrameType, TracebackType
 from typing import Self
 
@@ -25,8 +25,12 @@ _FIRST_TO_LAST = (WOKEN, *HANDLED, signal.SIGCHLD)
 class Signals:
     """While it is open, these signals only come out of `wait`. To be used in the main thread."""
 
-    def __init__(self, handled: Sequence[signal.Signals] = HANDLED) -> None:
+    def __init__(
+        self, handled: Sequence[signal.Signals] = HANDLED, at_the_end: Callable[[], object] = lambda: None
+    ) -> None:
+        """`at_the_end` is called whenever TERM or INT comes, at once, even if nobody waits for it."""
         self._handled = handled
+        self._at_the_end = at_the_end
 
     def __enter__(self) -> Self:
         self._came: set[int] = set()
@@ -76,3 +80,5 @@ class Signals:
     def _note(self, number: int, _frame: FrameType | None) -> None:
         # By Python, in the main thread, before it looks at `_came` again.
         self._came.add(number)
+        if number in (signal.SIGTERM, signal.SIGINT):
+            self._at_the_end()

@@ -28,6 +28,9 @@ from server.workers import Workers
 
 LOG = logging.getLogger("porter.server")
 
+_LONGEST_STOP = 1.9
+"""Seconds after the drain at which the parent ends, whatever holds it up."""
+
 
 def supervise(
     configuration: Configuration,
@@ -50,7 +53,15 @@ def supervise(
         keeps_to_cores = settings.cpu_affinity == "auto"
         work = partial(_serve, load, overrides, share, cores, keeps_to_cores)
         workers = Workers(count, partial(work, configuration), places.clear)
-        with Signals((*HANDLED, signal.SIGCHLD)) as signals:
+
+        def end() -> None:
+            # Here, since the parent has no threads: what blocks, such as a log that nobody reads, blocks it.
+            workers.end()
+            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+                signal.setitimer(signal.ITIMER_REAL, configuration.settings.limits.drain_timeout + _LONGEST_STOP)
+
+        signal.signal(signal.SIGALRM, lambda *_: workers.abandon())
+        with Signals((*HANDLED, signal.SIGCHLD), end) as signals:
             description = workers.start(signals)
             if description is not None:
                 LOG.info("listening on %s", description)
@@ -66,7 +77,6 @@ def supervise(
             with contextlib.suppress(OSError):
                 listener.shutdown(socket.SHUT_RDWR)
             listener.close()
-            LOG.info("stopping, %d workers", count)
             workers.stop(signals, configuration.settings.limits.drain_timeout)
     except PorterError as error:
         LOG.error("cannot start: %s", error)

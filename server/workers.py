@@ -28,6 +28,15 @@ _PAUSE = 0.5
 class _Worker:
     pid: int
     started: float
+    is_ending: bool = False
+
+    def signal(self, number: int) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, number)
+
+    def end(self) -> None:
+        self.is_ending = True
+        self.signal(signal.SIGTERM)
 
 
 Work: TypeAlias = "Callable[[int, Workers, Callable[[str], None]], NoReturn]"
@@ -93,19 +102,29 @@ class Workers:
         return max(0.0, min(self._missing.values()) - now) if self._missing else None
 
     def stop(self, signals: Signals, drain_timeout: float) -> None:
-        """Have them drain; a second TERM or INT is theirs too. Who takes too long is killed."""
+        """Have them drain, if they do not yet, and wait for their end. Who takes too long is killed."""
         self._missing.clear()
-        self._signal(signal.SIGTERM)
+        for worker in self._workers.values():
+            if not worker.is_ending:  # because nobody was told, or it has been started since
+                worker.end()
+        LOG.info("stopping, %d workers", len(self._workers))
         latest = time.monotonic() + drain_timeout + _GRACE
         while self._workers:
-            number = signals.wait(latest - time.monotonic())
-            if number in (signal.SIGTERM, signal.SIGINT):
-                self._signal(signal.SIGTERM)
-            elif number is None:
+            if signals.wait(latest - time.monotonic()) is None:
                 LOG.warning("%d workers killed, they took too long", len(self._workers))
                 self._signal(signal.SIGKILL)
                 latest += _GRACE
             self.reap()
+
+    def end(self) -> None:
+        """Have them drain, and if they do already, end at once; may be called amid anything else."""
+        for worker in self._workers.values():
+            worker.end()
+
+    def abandon(self) -> NoReturn:
+        """Kill them and end this process."""
+        self._signal(signal.SIGKILL)
+        os._exit(ExitStatus.DONE)
 
     def reap(self) -> None:
         """Take note of those who have ended."""
@@ -125,8 +144,7 @@ class Workers:
 
     def _signal(self, number: int) -> None:
         for worker in self._workers.values():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(worker.pid, number)
+            worker.signal(number)
 
     def _start(self, number: int) -> int:
         """Fork a worker; the descriptor on which it says that it is ready, or why not."""
@@ -138,13 +156,13 @@ class Workers:
             if pid == 0:
                 os.close(reader)
                 self._be_worker(number, writer)
+            self._workers[number] = _Worker(pid, time.monotonic())
         except OSError:
             os.close(reader)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
             os.close(writer)
-        self._workers[number] = _Worker(pid, time.monotonic())
         return reader
 
     def _be_worker(self, number: int, report: int) -> NoReturn:

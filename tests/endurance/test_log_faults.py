@@ -1,6 +1,7 @@
 """A log that cannot be written or rotated stops nothing, floods nobody, and says what was lost when it heals."""
 
 import re
+import select
 import signal
 import time
 from pathlib import Path
@@ -40,6 +41,7 @@ class LogFaults(PorterTestCase):
         self.talk(server)
         with disk.full(server):
             self.talk(server)
+            wait_until(lambda: select.select([server.process.stderr], [], [], 0)[0], "a word on standard error")
         self.talk(server)
         wait_until(lambda: "log records were lost before" in log.read_text(), "the count of what is lost")
 
@@ -67,14 +69,19 @@ class LogFaults(PorterTestCase):
         self.assertIn("cannot rotate", errors)
 
     def test_a_log_that_blocks_holds_nobody_up_and_not_the_stop(self) -> None:
-        configuration = self.write_configuration(limits={"drain_timeout": 0.5})
+        self.check_that_blocks(connections=10_000)  # with four lines each: more than a pipe and the queue hold
+
+    def test_a_log_that_blocks_does_not_hold_up_the_stop_of_several_workers(self) -> None:
+        self.check_that_blocks(connections=1_000, workers=2)  # the parent has no queue
+
+    def check_that_blocks(self, connections: int, workers: int = 1) -> None:
+        configuration = self.write_configuration(limits={"drain_timeout": 0.5}, workers=workers)
         logging = yaml.safe_load((self.folder / "logging.yaml").read_text())
         logging["handlers"]["h"] = {"class": "logging.StreamHandler", "formatter": "f"}  # a pipe that nobody reads
         (self.folder / "logging.yaml").write_text(yaml.safe_dump(logging))
         server = ServerProcess(self, "echo", "--config", str(configuration))
         self.addCleanup(server.close)
-        # Four lines a connection: more than a pipe and the queue hold.
-        for _ in range(10_000):
+        for _ in range(connections):
             with server.connect_raw() as client:
                 client.sendall(encode("x"))
                 self.assertEqual(encode("x"), client.recv(100))
