@@ -38,10 +38,12 @@ class LogFaults(PorterTestCase):
         disk = SmallDisk(self.folder / "disk", kib=256)
         server = self.start(self.folder / "disk" / "server.log", disk.under)
         log = disk.path(server) / "server.log"
+        complaints = server.process.stderr
+        assert complaints is not None
         self.talk(server)
         with disk.full(server):
             self.talk(server)
-            wait_until(lambda: select.select([server.process.stderr], [], [], 0)[0], "a word on standard error")
+            wait_until(lambda: select.select([complaints], [], [], 0)[0], "a word on standard error")
         self.talk(server)
         wait_until(lambda: "log records were lost before" in log.read_text(), "the count of what is lost")
 
