@@ -21,6 +21,7 @@ from common.waiting import LARGEST_CHUNK, SILENT, WaitingSocket
 DEFAULT_MAX_MESSAGE = 65536
 # What a connection may hold of others' bytes before it serves them; a longer message is read as it comes.
 _CHUNK = 16384
+_SMALLEST_CHUNK = 2048
 # Messages at a time: as texts they take ten times the bytes that came, if they are short.
 _MOST_AT_ONCE = 64
 _LONGEST_GATHERED = 1024
@@ -260,7 +261,7 @@ class MessageSocket(WaitingSocket):
             if self._heard_stop:
                 raise Stopping
             self._heard_stop = True
-        return self._receive(_CHUNK, deadline, self.stop)
+        return self._receive(self._chunk, deadline, self.stop)
 
     def _receive_rest(self) -> bytes:
         """Wait for more bytes of a message that has begun."""
@@ -273,7 +274,12 @@ class MessageSocket(WaitingSocket):
         deadline = self._message_deadline.or_earlier(self.overall)
         missing = min(lacking(self._rest), LARGEST_CHUNK)
         self._await_bytes(missing, deadline)
-        return self._receive(max(missing, _CHUNK), deadline, None)
+        return self._receive(max(missing, self._chunk), deadline, None)
+
+    @property
+    def _chunk(self) -> int:
+        """How much to take in at a time: of those whose messages must be short, little."""
+        return min(_CHUNK, max(self.max_message, _SMALLEST_CHUNK))
 
     def _receive(self, size: int, deadline: Deadline, stop: StopFlag | None) -> bytes:
         return self._retry(partial(self._read_now, size), select.POLLIN, deadline.or_earlier(self.overall), stop)

@@ -113,9 +113,11 @@ class Handler(socketserver.BaseRequestHandler):
             kind, text = self._receive()
             if kind is Kind.TOKEN:
                 return text
-            if len(self._early) == _MOST_EARLY_MESSAGES:
-                raise ProtocolError(f"more than {_MOST_EARLY_MESSAGES} messages before the answer to GET-TOKEN")
             self._early.append(text)
+            longest = self.request.max_message
+            if len(self._early) > _MOST_EARLY_MESSAGES or sum(map(len, self._early)) > longest:
+                bound = f"{_MOST_EARLY_MESSAGES} messages or {longest} characters"
+                raise ProtocolError(f"more than {bound} before the answer to GET-TOKEN")
 
     def store_token(self, token: str) -> None:
         """Have the client keep `token` for this server; an empty one makes it forget."""

@@ -232,12 +232,13 @@ class Behaviour:
 
     def test_what_comes_early_is_bounded(self: Any) -> None:
         with self.server("auth") as server:
-            client = server.talk()
-            client.expect(Kind.GET_TOKEN)
-            for _ in range(17):
-                client.say("early")
-            self.assertIn("16 messages before the answer", client.expect(Kind.ERROR))
-            client.expect_end()
+            for early in (["early"] * 17, ["early" * 500] * 2):
+                client = server.talk()
+                client.expect(Kind.GET_TOKEN)
+                for text in early:
+                    client.say(text)
+                self.assertIn("more than 16 messages or 4096 characters before", client.expect(Kind.ERROR))
+                client.expect_end()
 
     def test_messages_are_short_until_one_is_in(self: Any) -> None:
         with self.server("auth", limits={"max_message_before_login": 100}) as server:
