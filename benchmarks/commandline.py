@@ -11,7 +11,7 @@ from benchmarks.processes import measure
 from benchmarks.progress import Progress
 from benchmarks.results import Result
 from benchmarks.work import Account, Kinds, Work
-from common.errors import ExitStatus, UsageError
+from common.errors import ExitStatus, Unavailable, UsageError
 from common.program import ArgumentParser, port_number
 
 _EPILOG = """\
@@ -43,6 +43,8 @@ def main() -> int:
     processes = options.processes or max(1, len(os.sched_getaffinity(0)) - 1)
     with Progress(work.warmup + work.seconds) as progress:
         result = measure(work, processes, progress.tell)
+    if not result.messages and not result.errors:
+        raise Unavailable(f"{work.host}, port {work.port}: no answer within {work.warmup + work.seconds:g} seconds")
     if options.json:
         print(json.dumps({"work": _described(work), **result.figures()}, indent=2))
     else:

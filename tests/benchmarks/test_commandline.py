@@ -1,6 +1,7 @@
 """The load generator against real servers: each kind of work, its figures, and what goes wrong."""
 
 import json
+import socket
 import subprocess
 import sys
 from typing import Any, ClassVar
@@ -73,6 +74,12 @@ class Mistakes(Bench):
         status, out, errors = self.bench("--no-tls", "--port", port, *QUICK)
         self.assertEqual((69, ""), (status, out))
         self.assertIn(f"127.0.0.1, port {port}: Connection refused", errors)
+
+    def test_a_server_that_never_answers_is_no_figure(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            status, out, errors = self.bench("--no-tls", "--port", str(listener.getsockname()[1]), *QUICK)
+        self.assertEqual((69, ""), (status, out))
+        self.assertIn("no answer within 0.4 seconds", errors)
 
     def test_a_server_that_answers_something_else_is_an_error_and_not_a_figure(self) -> None:
         with self.server("identify") as server:
