@@ -15,7 +15,7 @@ from common.errors import ExitStatus
 from server.service import Service
 from server.signals import WOKEN, Signals
 
-_GRACE = 1.2
+_GRACE = 0.7
 """Seconds after the drain in which things are closed, or left."""
 
 _LAST_WORDS = 0.3

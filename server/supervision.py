@@ -28,7 +28,7 @@ from server.workers import Workers
 
 LOG = logging.getLogger("porter.server")
 
-_LONGEST_STOP = 1.9
+_LONGEST_STOP = 1.4
 """Seconds after the drain at which the parent ends, whatever holds it up."""
 
 

@@ -17,7 +17,7 @@ from server.signals import HANDLED, WOKEN, Signals
 
 LOG = logging.getLogger("porter.server")
 
-_GRACE = 1.7
+_GRACE = 1.2
 """Seconds after the drain in which the workers end; then they are killed."""
 
 _PAUSE = 0.5
