@@ -71,7 +71,7 @@ class LogFaults(PorterTestCase):
         self.assertIn("cannot rotate", errors)
 
     def test_a_log_that_blocks_holds_nobody_up_and_not_the_stop(self) -> None:
-        self.check_that_blocks(connections=10_000)  # with four lines each: more than a pipe and the queue hold
+        self.check_that_blocks(connections=6_000)  # with four lines each: more than a pipe and the queue hold
 
     def test_a_log_that_blocks_does_not_hold_up_the_stop_of_several_workers(self) -> None:
         self.check_that_blocks(connections=1_000, workers=2)  # the parent has no queue
