@@ -5,7 +5,7 @@ set -eu
 
 root=$(cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}" 2>/dev/null || echo "${BASH_SOURCE[0]}")")" && pwd)
 venv="$root/.venv"
-lock="$root/requirements.lock"
+lock="$root/requirements/run.lock"
 print_version='import sys; print(sys.version)'
 
 fail() {
@@ -76,12 +76,12 @@ start() { # module, arguments
 }
 
 case ${1-} in
-test | lint) prepare "$root/requirements-dev.lock" "$venv/stamp-dev" ;;
-fuzz) prepare "$root/requirements-fuzz.lock" "$venv/stamp-fuzz" ;;
+test | lint) prepare "$root/requirements/dev.lock" "$venv/stamp-dev" ;;
+fuzz) prepare "$root/requirements/fuzz.lock" "$venv/stamp-fuzz" ;;
 *) prepare "$lock" "$venv/stamp" ;;
 esac
 case "${1-} $*" in # the peers and the picture need libraries that the load alone does not
-"bench "*" --compare"* | "bench "*" --plot"*) prepare "$root/requirements-bench.lock" "$venv/stamp-bench" ;;
+"bench "*" --compare"* | "bench "*" --plot"*) prepare "$root/requirements/bench.lock" "$venv/stamp-bench" ;;
 esac
 
 case ${1-} in

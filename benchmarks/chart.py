@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.compare import CELLS, Figures
+from benchmarks.figures import CELLS, Figures
 from benchmarks.results import Result
 
 

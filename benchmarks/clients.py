@@ -6,8 +6,8 @@ from collections.abc import Generator
 
 from benchmarks.connection import Connection
 from benchmarks.work import Kinds, Refused, Work, admission, bursts
-from common.framing import split
-from common.tls import client_context
+from common.wire.framing import split
+from common.wire.tls import client_context
 
 _LIMIT = 67_108_864
 _NOT_AN_ECHO = "an answer is not what was sent: a server in echo mode is wanted, or --name for one in auth mode"

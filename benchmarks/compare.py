@@ -9,36 +9,17 @@ import os
 import statistics
 import sys
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
+from benchmarks.figures import CELLS, Figure, Figures
 from benchmarks.processes import measure
 from benchmarks.progress import Progress
 from benchmarks.servers import PEERS, PORTER, RunningServer
-from benchmarks.work import Kinds, Work
+from benchmarks.work import Work
 from common.errors import ExitStatus
 
-_BASE = Work("127.0.0.1", 0, warmup=0.3)
-CELLS = {
-    "1/1": replace(_BASE, connections=1),
-    "64/1": _BASE,
-    "64/16": replace(_BASE, depth=16),
-    "500/1": replace(_BASE, connections=500),
-    "16/1 of 64 KiB": replace(_BASE, connections=16, size=65536),
-    "connecting": replace(_BASE, connections=32, kind=Kinds.CONNECT),
-}
 BY_DEFAULT = " by default"
-
-
-@dataclass(frozen=True)
-class Figure:
-    """Medians: messages a second, and microseconds of the server's processor time for each."""
-
-    rate: float
-    cost: float
-
-
-Figures = dict[str, dict[str, Figure]]
 
 
 def compare(rounds: int, seconds: float, picture: Path | None, *, as_json: bool) -> int:

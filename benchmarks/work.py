@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from common.errors import PorterError
-from common.framing import encode
-from common.kinds import FROM_SERVER, Kind, compose, parse
+from common.wire.framing import encode
+from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 
 
 class Kinds(StrEnum):

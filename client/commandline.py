@@ -18,8 +18,8 @@ from client.pipe import converse as converse_in_pipe
 from client.state import StateFolder, default_folder
 from client.tokens import Tokens
 from client.trust import Policy, Server, Trust, checked_pin
-from common import logs
 from common.errors import ExitStatus, UsageError
+from common.log import logs
 from common.program import ArgumentParser, ask, ask_yes_or_no, environment, has_terminal, port_number
 
 LOG = logging.getLogger("porter.client")

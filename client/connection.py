@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from client.tokens import WITHOUT_TLS
 from client.trust import Peer, Policy, Server, Trust
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
-from common.journal import Digest, Journal
-from common.sockets import MessageSocket
-from common.tls import SecureMessageSocket, client_context, fingerprint
-from common.waiting import Timeouts
+from common.wire.journal import Digest, Journal
+from common.wire.sockets import MessageSocket
+from common.wire.tls import SecureMessageSocket, client_context, fingerprint
+from common.wire.waiting import Timeouts
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0

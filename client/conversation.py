@@ -10,9 +10,9 @@ from typing import Protocol
 from client.tokens import Tokens
 from client.trust import Peer
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError
-from common.kinds import FROM_SERVER, Kind, compose, parse
-from common.sockets import MessageSocket
 from common.visible import visible
+from common.wire.kinds import FROM_SERVER, Kind, compose, parse
+from common.wire.sockets import MessageSocket
 
 _LONGEST_PROMPT = 200  # prompt_toolkit takes seconds over longer ones, and who asks must stay on the screen
 _MOST_ANSWERS = 16

@@ -7,7 +7,7 @@ from common.program import ArgumentParser, run
 def main() -> int:
     # Imported here: Ctrl-C while the libraries are being loaded ends the program as it does later.
     from common.yamlfile import shown
-    from server.configuration import Overrides, file_path, load, with_environment
+    from server.configuration.loading import Overrides, file_path, load, with_environment
 
     parser = ArgumentParser("./run.sh check", "Check the configuration; nothing is opened or changed.")
     parser.add_argument("--config", metavar="FILE", help="configuration (default: conf/server.yaml)")

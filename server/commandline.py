@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import NoReturn
 
 from common.program import ArgumentParser, ask, has_terminal, port_number
-from server.affinity import Cores
-from server.configuration import Overrides, file_path, load, with_environment
-from server.lifecycle import Lifecycle, starting_terminal
-from server.reloading import reload
-from server.service import Service
-from server.signals import Signals
-from server.supervision import supervise
+from server.configuration.loading import Overrides, file_path, load, with_environment
+from server.machine import Cores
+from server.process.lifecycle import Lifecycle, starting_terminal
+from server.process.reloading import reload
+from server.process.service import Service
+from server.process.signals import Signals
+from server.process.supervision import supervise
 
 _EPILOG = """\
 other commands:

@@ -28,13 +28,13 @@ from unittest import mock
 import yaml
 
 from common import PROJECT_ROOT
-from common.kinds import FROM_SERVER, Kind, compose, parse
 from common.program import run
-from common.sockets import MessageSocket
-from common.tls import SecureMessageSocket, client_context
-from common.waiting import Timeouts
-from server.configuration import Configuration, Overrides, load
-from server.service import Service
+from common.wire.kinds import FROM_SERVER, Kind, compose, parse
+from common.wire.sockets import MessageSocket
+from common.wire.tls import SecureMessageSocket, client_context
+from common.wire.waiting import Timeouts
+from server.configuration.loading import Configuration, Overrides, load
+from server.process.service import Service
 
 PATIENCE = 20.0
 """Seconds after which what a test waits for is taken not to come."""
@@ -87,14 +87,14 @@ class PorterTestCase(unittest.TestCase):
     def write_configuration(self, name: str = "server.yaml", **settings: Any) -> Path:
         """A configuration file of the test's own, everything in the test's folder; `settings` change it."""
         log = {
-            "class": "common.logfile.RotatingFileHandler",
+            "class": "common.log.logfile.RotatingFileHandler",
             "filename": str(self.folder / "server.log"),
             "formatter": "f",
         }
         logging_yaml = {
             "version": 1,
             "disable_existing_loggers": False,
-            "formatters": {"f": {"()": "common.logs.Formatter"}},
+            "formatters": {"f": {"()": "common.log.logs.Formatter"}},
             "handlers": {"h": log},
             "loggers": {"porter.server": {"level": "INFO", "handlers": ["h"], "propagate": False}},
         }
@@ -142,7 +142,7 @@ class PorterTestCase(unittest.TestCase):
     def administer(self, *arguments: str, input: str = "") -> str:
         """Do what an administrator does; what the command prints."""
         # Imported here: without the database, which it needs, the tests of echo and the client are quicker.
-        from server import users
+        from server.administration import users
 
         path = str(self.folder / "server.yaml")
         status, printed, errors = call_program(users.main, *arguments, "--config", path, input=input)
@@ -435,8 +435,8 @@ def socket_pair() -> tuple[MessageSocket, MessageSocket]:
 
 def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]:
     """Two ends of one TLS connection, the server's first, after the handshake."""
-    from common.tls import server_context
-    from server.certificate import ensure
+    from common.wire.tls import server_context
+    from server.configuration.certificate import ensure
 
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     ensure(certificate, key)

@@ -66,8 +66,9 @@ class HandlersPage(PorterTestCase):
         self.project = self.folder / "porter"
         for name in ("server", "client", "common", "conf"):
             shutil.copytree(PROJECT_ROOT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
-        for name in ("run.sh", "requirements.lock"):
-            shutil.copy(PROJECT_ROOT / name, self.project)
+        (self.project / "requirements").mkdir()
+        for name in ("run.sh", "requirements/run.lock"):
+            shutil.copy(PROJECT_ROOT / name, self.project / name)
         (self.project / "logs").mkdir()
         venv = self.project / ".venv"
         (venv / "bin").mkdir(parents=True)
@@ -76,7 +77,7 @@ class HandlersPage(PorterTestCase):
         version = subprocess.run(
             [str(python), "-ISc", "import sys; print(sys.version)"], capture_output=True, text=True
         )
-        (venv / "stamp").write_text(version.stdout + (self.project / "requirements.lock").read_text())
+        (venv / "stamp").write_text(version.stdout + (self.project / "requirements/run.lock").read_text())
         self.page = (PROJECT_ROOT / "docs" / "handlers.md").read_text()
 
     def sh(self, command: str) -> "subprocess.Popen[str]":

@@ -25,8 +25,9 @@ class RunSh(PorterTestCase):
         super().setUp()
         self.project = self.folder / "a project"
         (self.project / "server").mkdir(parents=True)
+        (self.project / "requirements").mkdir()
         shutil.copy(PROJECT_ROOT / "run.sh", self.project)
-        (self.project / "requirements.lock").write_text("# nothing\n")
+        (self.project / "requirements/run.lock").write_text("# nothing\n")
         (self.project / "server" / "__init__.py").write_text("")
         (self.project / "server" / "__main__.py").write_text("import sys\nprint('started', *sys.argv[1:])\n")
 
@@ -64,7 +65,7 @@ class RunSh(PorterTestCase):
         self.assertLess(time.monotonic() - start, 1)
         inode = (self.project / ".venv").stat().st_ino
         # Another lock is installed into the same .venv, from which a server may be running.
-        (self.project / "requirements.lock").write_text("# nothing either\n")
+        (self.project / "requirements/run.lock").write_text("# nothing either\n")
         self.assertIn(PREPARING, self.run_sh()[2])
         self.assertEqual((0, "started\n", ""), self.run_sh())
         self.assertEqual(inode, (self.project / ".venv").stat().st_ino)
@@ -123,7 +124,7 @@ class RunSh(PorterTestCase):
         self.assertIn("Python 3.11 or newer", errors)
 
     def test_a_lock_that_cannot_be_installed_is_told(self) -> None:
-        (self.project / "requirements.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
+        (self.project / "requirements/run.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
         self.has_uv = False
         self.fake("uv", "exit 1")
         status, out, errors = self.run_sh(PATH=f"{self.folder}/bin:{os.environ['PATH']}")
@@ -136,19 +137,19 @@ class RunSh(PorterTestCase):
         for arguments in (("--compare",), ("-c", "1", "--plot", "x.svg")):
             status, out, errors = self.run_sh("bench", *arguments)
             self.assertNotEqual((0, ""), (status, errors), out)  # there is no lock to install from
-            (self.project / "requirements-bench.lock").write_text("# nothing more\n")
+            (self.project / "requirements/bench.lock").write_text("# nothing more\n")
             status, out, _ = self.run_sh("bench", *arguments)
             self.assertEqual((0, f"started {' '.join(arguments)}\n"), (status, out))
-            (self.project / "requirements-bench.lock").unlink()
+            (self.project / "requirements/bench.lock").unlink()
 
     def test_what_the_tests_need_holds_all_that_the_programs_need(self) -> None:
         def pins(name: str) -> set[str]:
             return set(re.findall(r"^\S+==\S+", (PROJECT_ROOT / name).read_text(), re.MULTILINE))
 
-        self.assertLessEqual(pins("requirements.lock"), pins("requirements-dev.lock"))
+        self.assertLessEqual(pins("requirements/run.lock"), pins("requirements/dev.lock"))
 
     def test_both_locks_name_each_file_by_its_hash_and_no_place_to_get_it(self) -> None:
-        for name in ("requirements.lock", "requirements-dev.lock"):
+        for name in ("requirements/run.lock", "requirements/dev.lock"):
             text = (PROJECT_ROOT / name).read_text()
             packages = [line for line in text.splitlines() if line and line[0].isalnum()]
             self.assertGreater(len(packages), 10)

@@ -1,1 +1,1 @@
-"""The three modes that come with Porter, one a file. One's own may live anywhere that Python can import."""
+"""What is said: the modes, and what they are written in."""

@@ -8,13 +8,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import Busy, Refusal
-from server.handler import Handler
-from server.options import LockoutOptions, PasswordOptions, SessionOptions
-from server.resources import Resources
+from server.handlers.handler import Handler
+from server.handlers.resources import Resources
+from server.settings import LockoutOptions, PasswordOptions, SessionOptions
 
 if TYPE_CHECKING:
-    from server.logins import Login, Logins
-    from server.names import AccountName
+    from server.identity.logins import Login, Logins
+    from server.identity.names import AccountName
 
 _TRIES = 3
 _HELP = """\
@@ -42,13 +42,13 @@ class AuthHandler(Handler):
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> "Logins":
         # Imported here: the database and the hashing take 250 ms and 40 MiB that echo does without.
-        from server.accounts import Accounts
-        from server.lockout import Lockout
-        from server.logins import Logins
-        from server.names import account_name
-        from server.passwords import Passwords
-        from server.revocations import Revocations
-        from server.sessions import Sessions
+        from server.identity.accounts import Accounts
+        from server.identity.lockout import Lockout
+        from server.identity.logins import Logins
+        from server.identity.names import account_name
+        from server.identity.passwords import Passwords
+        from server.identity.revocations import Revocations
+        from server.identity.sessions import Sessions
 
         account_name("first")  # loads the tables, so that the first name is not told by its time
         store = resources.store
@@ -97,8 +97,8 @@ class AuthHandler(Handler):
         return None
 
     def _ask_who(self) -> "Login":
-        from server.logins import IMPOSSIBLE
-        from server.names import account_name
+        from server.identity.logins import IMPOSSIBLE
+        from server.identity.names import account_name
 
         last = self.shared.accounts.last_name_at(self.address)
         typed = self.ask(f"Name [{last}]: " if last else "Name: ").strip() or last or ""

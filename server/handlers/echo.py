@@ -1,6 +1,6 @@
 """The echo mode: every message back, whatever text it holds. It speaks no kinds, so any client can use it."""
 
-from server.handler import Handler
+from server.handlers.handler import Handler
 
 
 class EchoHandler(Handler):

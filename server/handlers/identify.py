@@ -3,11 +3,11 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import Refusal
-from server.handler import Handler
-from server.resources import Resources
+from server.handlers.handler import Handler
+from server.handlers.resources import Resources
 
 if TYPE_CHECKING:
-    from server.clients import Clients
+    from server.identity.visitors import Clients
 
 _TRIES = 3
 
@@ -19,7 +19,7 @@ class IdentifyHandler(Handler):
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> "Clients":
-        from server.clients import Clients  # imports the database, which echo does without
+        from server.identity.visitors import Clients  # imports the database, which echo does without
 
         return Clients(resources.store, resources.registration_limits)
 

@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from typing import Protocol
 
 from common.errors import ConnectionEnded
-from common.kinds import Kind
-from server.logins import WRONG
+from common.wire.kinds import Kind
+from server.identity.logins import WRONG
 from tests.support import PorterTestCase, Talker
 
 

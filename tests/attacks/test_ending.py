@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.errors import ConnectionLost
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.attacks.attacker import AttackCase, Target, guess
 from tests.support import RunningServer, ServerProcess, Talker
 

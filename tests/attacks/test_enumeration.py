@@ -5,10 +5,10 @@ from collections.abc import Callable, Collection
 
 from sqlalchemy import update
 
-from common.kinds import Kind
-from server.lockout import ELSEWHERE
-from server.store import Store
-from server.tables import accounts, failures
+from common.wire.kinds import Kind
+from server.identity.lockout import ELSEWHERE
+from server.store.database import Store
+from server.store.tables import accounts, failures
 from tests.attacks.attacker import AttackCase, sources
 from tests.support import ServerProcess
 

@@ -6,7 +6,7 @@ import time
 from functools import partial
 from typing import Any
 
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.attacks.attacker import AttackCase, break_off, guess, sources
 from tests.endurance.faults import memory
 from tests.support import ServerProcess, at_once

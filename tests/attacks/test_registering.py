@@ -3,8 +3,8 @@
 import json
 from functools import partial
 
-from common.kinds import Kind
-from server import users
+from common.wire.kinds import Kind
+from server.administration import users
 from tests.attacks.attacker import AttackCase, sources
 from tests.support import ServerProcess, at_once, call_program
 

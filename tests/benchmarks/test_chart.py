@@ -6,7 +6,7 @@ import unittest
 from pathlib import Path
 
 from benchmarks.chart import draw_comparison, draw_run
-from benchmarks.compare import CELLS, Figure
+from benchmarks.figures import CELLS, Figure
 from benchmarks.results import Result
 
 

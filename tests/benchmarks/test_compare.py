@@ -3,7 +3,8 @@
 import importlib.util
 import unittest
 
-from benchmarks.compare import BY_DEFAULT, CELLS, Figure, table
+from benchmarks.compare import BY_DEFAULT, table
+from benchmarks.figures import CELLS, Figure
 from benchmarks.processes import measure
 from benchmarks.servers import PEERS, PORTER, RunningServer
 from benchmarks.work import Work

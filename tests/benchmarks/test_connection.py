@@ -2,8 +2,8 @@
 
 from benchmarks.connection import Connection
 from benchmarks.work import Work
-from common.framing import encode
-from common.tls import client_context
+from common.wire.framing import encode
+from common.wire.tls import client_context
 from tests.support import PATIENCE, PorterTestCase, wait_until
 
 

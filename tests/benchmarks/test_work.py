@@ -3,7 +3,7 @@
 import unittest
 
 from benchmarks.work import Account, Refused, Work, admission, bursts
-from common.framing import encode, split
+from common.wire.framing import encode, split
 
 
 class Said(unittest.TestCase):

@@ -7,9 +7,9 @@ import sys
 import threading
 from typing import Any
 
-from common.framing import encode
-from common.sockets import MessageSocket
-from common.waiting import Timeouts
+from common.wire.framing import encode
+from common.wire.sockets import MessageSocket
+from common.wire.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program
 
 

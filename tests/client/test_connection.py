@@ -21,7 +21,7 @@ from common.errors import (
     Unavailable,
     UnexpectedTLS,
 )
-from common.sockets import MessageSocket
+from common.wire.sockets import MessageSocket
 from tests.support import PATIENCE, PorterTestCase, outward_address
 
 

@@ -5,7 +5,7 @@ from client.state import StateFolder
 from client.tokens import Tokens
 from client.trust import Peer, Server
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, UnexpectedKind
-from common.kinds import Kind, compose
+from common.wire.kinds import Kind, compose
 from tests.support import PorterTestCase, socket_pair
 
 

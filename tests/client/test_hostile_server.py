@@ -13,9 +13,9 @@ import unittest
 from pathlib import Path
 
 from client.tokens import WITHOUT_TLS
-from common.framing import encode
-from common.tls import server_context
-from server.certificate import ensure
+from common.wire.framing import encode
+from common.wire.tls import server_context
+from server.configuration.certificate import ensure
 from tests.client.test_commandline import Behaviour
 from tests.client.test_terminal import Screen
 from tests.support import PATIENCE, PorterTestCase, environment, outward_address, run_program, wait_until

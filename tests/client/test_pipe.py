@@ -12,7 +12,7 @@ from client.state import StateFolder
 from client.tokens import Tokens
 from client.trust import Peer, Server
 from common.errors import ConnectionLost, ExitStatus, UsageError
-from common.kinds import Kind, compose
+from common.wire.kinds import Kind, compose
 from tests.support import PATIENCE, PorterTestCase, socket_pair
 
 

@@ -10,10 +10,10 @@ import termios
 import pexpect
 import pyte
 
-from common.framing import encode
-from common.kinds import Kind, compose
-from common.sockets import MessageSocket
-from common.waiting import Timeouts
+from common.wire.framing import encode
+from common.wire.kinds import Kind, compose
+from common.wire.sockets import MessageSocket
+from common.wire.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, outward_address, wait_until
 
 

@@ -5,8 +5,8 @@ import signal
 import threading
 from typing import Any
 
-from server.handler import Handler
-from server.resources import Resources
+from server.handlers.handler import Handler
+from server.handlers.resources import Resources
 
 
 class BlockingHandler(Handler):

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from common import PROJECT_ROOT
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.support import PATIENCE, PorterTestCase
 
 

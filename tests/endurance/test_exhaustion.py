@@ -6,8 +6,8 @@ import time
 from pathlib import Path
 
 from common.errors import ConnectionLost
-from common.framing import encode
-from common.sockets import MessageSocket
+from common.wire.framing import encode
+from common.wire.sockets import MessageSocket
 from tests.endurance.faults import descriptors, memory, threads
 from tests.support import PorterTestCase, ServerProcess, wait_until
 

@@ -7,7 +7,7 @@ import threading
 from dataclasses import dataclass, field
 
 from common.errors import ConnectionEnded
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.attacks.attacker import guess
 from tests.endurance import LONG
 from tests.endurance.faults import killed_at_call, needs_strace

@@ -8,9 +8,9 @@ from collections.abc import Callable
 from typing import Any
 
 from common.errors import ConnectionLost
-from common.framing import encode
-from common.kinds import Kind
-from common.sockets import MessageSocket
+from common.wire.framing import encode
+from common.wire.kinds import Kind
+from common.wire.sockets import MessageSocket
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, at_once, wait_until
 
 SOON = 1.0  # the scaled deadline of each test, which what is done in time must meet on a busy machine, too

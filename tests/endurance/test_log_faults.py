@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-from common.framing import encode
+from common.wire.framing import encode
 from tests.endurance.faults import SmallDisk, failing_calls, needs_mounts, needs_strace
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, wait_until
 

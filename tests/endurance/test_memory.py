@@ -8,9 +8,9 @@ from functools import partial
 from typing import Any
 
 from common.errors import ConnectionLost
-from common.framing import HEADER, encode
-from common.sockets import MessageSocket
-from common.waiting import Timeouts
+from common.wire.framing import HEADER, encode
+from common.wire.sockets import MessageSocket
+from common.wire.waiting import Timeouts
 from tests.endurance.faults import descriptors, memory, threads
 from tests.support import PorterTestCase, ServerProcess, at_once, wait_until
 

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.endurance import LONG
 from tests.support import PorterTestCase, ServerProcess, Talker
 

@@ -6,8 +6,8 @@ from typing import Any
 
 import yaml
 
-from common.kinds import Kind
-from server.certificate import ensure
+from common.wire.kinds import Kind
+from server.configuration.certificate import ensure
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, wait_until
 
 

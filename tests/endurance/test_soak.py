@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import Any
 
 from common.errors import ConnectionLost
-from common.framing import HEADER, encode
+from common.wire.framing import HEADER, encode
 from tests.endurance import LONG
 from tests.endurance.faults import descriptors, memory, threads
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, connect, wait_until

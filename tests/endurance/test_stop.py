@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from typing import Any
 
 from common.errors import ConnectionLost
-from common.framing import encode
-from common.kinds import Kind
+from common.wire.framing import encode
+from common.wire.kinds import Kind
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, Talker, at_once, wait_until
 
 DRAIN = 1.0

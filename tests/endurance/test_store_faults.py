@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from common.errors import ConnectionEnded
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.endurance.faults import SmallDisk, failing_calls, needs_mounts, needs_strace
 from tests.support import PorterTestCase, ServerProcess, Talker, at_once
 

@@ -15,15 +15,15 @@ from typing import Any
 from unittest import mock
 
 from common.errors import ConfigurationError, ProtocolError, Refusal, UsageError
-from common.framing import HEADER, encode, lacking, refuse_breach, sole_text, split
-from common.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
 from common.visible import visible
-from server.configuration import Overrides, load
-from server.names import account_name, label, refuse_new
-from server.options import SessionOptions
-from server.passwords import _damage, _prepare
-from server.sessions import Sessions
-from server.store import Store
+from common.wire.framing import HEADER, encode, lacking, refuse_breach, sole_text, split
+from common.wire.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
+from server.configuration.loading import Overrides, load
+from server.identity.names import account_name, label, refuse_new
+from server.identity.passwords import _damage, _prepare
+from server.identity.sessions import Sessions
+from server.settings import SessionOptions
+from server.store.database import Store
 
 _LIMIT = 1000
 _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
@@ -126,7 +126,7 @@ def _sessions() -> tuple[Store, str]:
     """A store with one session in it, and its token."""
     from sqlalchemy import insert
 
-    from server.tables import accounts
+    from server.store.tables import accounts
 
     store = Store(f"sqlite:///{_folder()}/fuzz.db")
     row = {"name": "a", "canonical": "a", "password_hash": "", "password_version": 1, "source": "", "created": 0.0}

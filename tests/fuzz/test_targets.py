@@ -6,7 +6,7 @@ from collections.abc import Callable
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from common.framing import encode
+from common.wire.framing import encode
 from server.settings import Settings
 from tests.endurance import LONG
 from tests.fuzz import targets

@@ -9,8 +9,8 @@ import unittest
 from functools import cache
 from pathlib import Path
 
-from server.store import Store
-from server.tables import TABLES
+from server.store.database import Store
+from server.store.tables import TABLES
 from tests.support import PorterTestCase
 
 

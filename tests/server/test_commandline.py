@@ -10,8 +10,8 @@ from typing import Any
 import pexpect
 
 from common import VERSION
-from common.kinds import Kind
-from common.tls import fingerprint
+from common.wire.kinds import Kind
+from common.wire.tls import fingerprint
 from tests.support import PATIENCE, PorterTestCase, connect, environment, run_program, wait_until
 
 

@@ -5,8 +5,8 @@ from typing import Any
 from unittest import mock
 
 from common.errors import Busy
-from common.kinds import Kind, compose
-from server.passwords import Passwords
+from common.wire.kinds import Kind, compose
+from server.identity.passwords import Passwords
 from tests.support import PorterTestCase
 
 WRONG = "wrong name or password"

@@ -4,7 +4,7 @@ import random
 import threading
 from typing import Any
 
-from common.framing import encode
+from common.wire.framing import encode
 from tests.support import PATIENCE, PorterTestCase
 
 

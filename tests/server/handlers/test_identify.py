@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from common.kinds import Kind
+from common.wire.kinds import Kind
 from tests.support import PorterTestCase
 
 

@@ -1,0 +1,26 @@
+"""What a comparison measures: the kinds of work, and the figures of each server. How is in compare.py."""
+
+from dataclasses import dataclass, replace
+
+from benchmarks.work import Kinds, Work
+
+_BASE = Work("127.0.0.1", 0, warmup=0.3)
+CELLS = {
+    "1/1": replace(_BASE, connections=1),
+    "64/1": _BASE,
+    "64/16": replace(_BASE, depth=16),
+    "500/1": replace(_BASE, connections=500),
+    "16/1 of 64 KiB": replace(_BASE, connections=16, size=65536),
+    "connecting": replace(_BASE, connections=32, kind=Kinds.CONNECT),
+}
+
+
+@dataclass(frozen=True)
+class Figure:
+    """Medians: messages a second, and microseconds of the server's processor time for each."""
+
+    rate: float
+    cost: float
+
+
+Figures = dict[str, dict[str, Figure]]

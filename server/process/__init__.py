@@ -1,0 +1,1 @@
+"""How long it lives: start, signals, reload, workers, stop."""

@@ -1,0 +1,81 @@
+"""Logging: one line an event, nothing forged, quiet when it cannot write."""
+
+import logging
+import re
+
+import yaml
+
+from common import PROJECT_ROOT
+from common.errors import ConfigurationError
+from common.log import logs
+from common.log.logfile import RotatingFileHandler
+from common.log.logs import Formatter
+from tests.support import PorterTestCase
+
+LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d [A-Z]+ \S+ .*")
+
+
+class Logs(PorterTestCase):
+    def handler(self, **options: int) -> RotatingFileHandler:
+        handler = RotatingFileHandler(str(self.folder / "new" / "a.log"), **options)
+        handler.setFormatter(Formatter())
+        self.addCleanup(handler.close)
+        return handler
+
+    def emit(self, handler: logging.Handler, text: str, *arguments: object, peer: str | None = None) -> None:
+        record = logging.LogRecord("porter.server", logging.INFO, "", 0, text, arguments, None)
+        if peer is not None:
+            record.peer = peer
+        handler.handle(record)
+
+    def lines(self) -> list[str]:
+        return (self.folder / "new" / "a.log").read_text().splitlines()
+
+    def test_a_line_has_time_with_offset_level_peer_and_text(self) -> None:
+        handler = self.handler()
+        self.emit(handler, "hello %s", "world", peer="1.2.3.4:5")
+        self.emit(handler, "no peer")
+        for line in self.lines():
+            self.assertRegex(line, LINE)
+        self.assertTrue(self.lines()[0].endswith(" INFO 1.2.3.4:5 hello world"))
+        self.assertTrue(self.lines()[1].endswith(" INFO - no peer"))
+
+    def test_no_text_can_forge_a_line_or_move_a_cursor(self) -> None:
+        handler = self.handler()
+        for nasty in ("a\nb", "a\r\nb", "\x1b[2J", "\x85", "\u2028", "\u202e", "\x00", "\ud800", "%s%n"):
+            self.emit(handler, "name %s", nasty, peer=nasty.replace(" ", ""))
+        self.assertEqual(9, len(self.lines()))
+        self.assertNotRegex("".join(self.lines()), "[\x00-\x1f\x7f-\x9f\u2028\u202e]")
+
+    def test_a_traceback_is_more_lines_of_the_same_form(self) -> None:
+        handler = self.handler()
+        try:
+            raise ValueError("bad\nforged")
+        except ValueError as error:
+            details = (ValueError, error, error.__traceback__)
+            handler.handle(logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), details))
+        self.assertGreater(len(self.lines()), 3)
+        for line in self.lines():
+            self.assertRegex(line, LINE)
+
+    def test_the_project_s_own_configuration_is_valid_and_rotates(self) -> None:
+        for handler in yaml.safe_load((PROJECT_ROOT / "conf" / "logging.yaml").read_text())["handlers"].values():
+            self.assertGreater(handler["maxBytes"], 0)
+            self.assertGreater(handler["backupCount"], 0)
+            self.assertTrue(handler["filename"].startswith("logs/"))
+
+    def test_a_configuration_is_applied_and_another_brings_the_first_back(self) -> None:
+        path = self.write_configuration().parent / "logging.yaml"
+        first = logs.configure(path)
+        logging.getLogger("porter.server").info("hello")
+        self.assertTrue((self.folder / "server.log").read_text().endswith("hello\n"))
+        wrong = self.write("wrong.yaml", "version: 1\nhandlers: {h: {class: nowhere.Handler}}\n")
+        with self.assertRaisesRegex(ConfigurationError, r"wrong.yaml:1:1: .*nowhere"):
+            logs.configure(wrong)
+        logs.apply(first)
+        logging.getLogger("porter.server").info("again")
+        self.assertTrue((self.folder / "server.log").read_text().endswith("again\n"))
+
+    def test_keys_given_twice_are_told(self) -> None:
+        with self.assertRaisesRegex(ConfigurationError, "given twice"):
+            logs.configure(self.write("twice.yaml", "version: 1\nversion: 1\n"))

@@ -1,0 +1,131 @@
+"""Sessions: tokens that let in, expire, renew and end."""
+
+from typing import Any
+
+from sqlalchemy import select
+
+from server.identity.accounts import Accounts
+from server.identity.names import account_name
+from server.identity.sessions import Found, Sessions
+from server.settings import RegistrationLimits, SessionOptions
+from server.store import tables
+from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
+
+
+class Behaviour:
+    def setUp(self: Any) -> None:
+        super().setUp()  # type: ignore[misc]
+        options = SessionOptions(idle=1000, absolute=5000, per_user=3, renew_after=600)
+        self.sessions = Sessions(self.store, options)
+        with self.store.writing() as transaction:
+            accounts = Accounts(self.store, RegistrationLimits())
+            self.account_id = accounts.add(transaction, account_name("alice"), "hash", None).id
+
+    def open(self: Any) -> tuple[int, str]:
+        with self.store.writing() as transaction:
+            return self.sessions.open(transaction, self.account_id)
+
+    def find(self: Any, token: str) -> Found | None:
+        with self.store.reading() as transaction:
+            return self.sessions.find(transaction, token)
+
+    def renew(self: Any, session_id: int) -> str:
+        with self.store.writing() as transaction:
+            return self.sessions.renew(transaction, session_id)
+
+    def test_a_token_finds_its_session(self: Any) -> None:
+        session_id, token = self.open()
+        self.assertEqual(Found(session_id, self.account_id, False, False), self.find(token))
+
+    def test_tokens_are_long_and_differ(self: Any) -> None:
+        tokens = [self.open()[1] for _ in range(3)]
+        self.assertEqual((3, {43}), (len(set(tokens)), {len(token) for token in tokens}))
+
+    def test_only_their_hashes_are_stored(self: Any) -> None:
+        _, token = self.open()
+        with self.store.reading() as transaction:
+            self.assertNotIn(token, str(transaction.execute(select(tables.sessions)).all()))
+
+    def test_what_is_no_token_finds_nothing(self: Any) -> None:
+        self.open()
+        for wrong in ("", "x", "x" * 43, "x" * 100_000, "\x00", "'; DROP TABLE sessions"):
+            self.assertIsNone(self.find(wrong))
+
+    def test_one_that_is_not_used_expires(self: Any) -> None:
+        session_id, token = self.open()
+        self.now += 999
+        with self.store.writing() as transaction:
+            self.sessions.note_use(transaction, session_id)
+        self.now += 999
+        self.assertIsNotNone(self.find(token))
+        self.now += 1
+        self.assertIsNone(self.find(token))
+
+    def test_none_lives_longer_than_the_absolute_limit_renewed_or_not(self: Any) -> None:
+        session_id, token = self.open()
+        for _ in range(5):
+            self.now += 999
+            token = self.renew(session_id)
+        self.assertIsNotNone(self.find(token))
+        self.now += 5
+        self.assertIsNone(self.find(token))
+
+    def test_use_is_noted_now_and_then(self: Any) -> None:
+        _, token = self.open()
+        self.now += 59
+        self.assertFalse(self.find(token).note_due)
+        self.now += 1
+        self.assertTrue(self.find(token).note_due)
+
+    def test_an_old_token_is_due_for_renewal(self: Any) -> None:
+        session_id, token = self.open()
+        self.now += 600
+        self.assertTrue(self.find(token).renewal_due)
+        self.assertFalse(self.find(self.renew(session_id)).renewal_due)
+
+    def test_the_token_before_is_good_for_a_moment_and_renewed_at_once(self: Any) -> None:
+        session_id, token = self.open()
+        renewed = self.renew(session_id)
+        self.now += 29
+        self.assertEqual((session_id, True), (self.find(token).session_id, self.find(token).renewal_due))
+        self.now += 1
+        self.assertIsNone(self.find(token))
+        self.assertIsNotNone(self.find(renewed))
+
+    def test_the_token_before_is_good_only_once(self: Any) -> None:
+        session_id, token = self.open()
+        second = self.renew(session_id)
+        third = self.renew(session_id)
+        self.assertIsNone(self.find(token))
+        self.assertIsNotNone(self.find(second))
+        self.assertIsNotNone(self.find(third))
+
+    def test_the_oldest_goes_when_there_are_too_many(self: Any) -> None:
+        tokens = []
+        for _ in range(4):
+            self.now += 1
+            tokens.append(self.open()[1])
+        self.assertEqual([False, True, True, True], [self.find(token) is not None for token in tokens])
+
+    def test_an_ended_session_lets_nobody_in_with_any_of_its_tokens(self: Any) -> None:
+        session_id, token = self.open()
+        _, other = self.open()
+        renewed = self.renew(session_id)
+        with self.store.writing() as transaction:
+            self.sessions.end(transaction, self.account_id, session_id)
+        self.assertEqual([True, True, False], [self.find(t) is None for t in (token, renewed, other)])
+
+    def test_all_can_be_ended_at_once(self: Any) -> None:
+        tokens = [self.open()[1] for _ in range(2)]
+        with self.store.writing() as transaction:
+            self.assertEqual(2, self.sessions.end_all(transaction, self.account_id))
+        self.assertEqual([None, None], [self.find(token) for token in tokens])
+
+
+class OnSqlite(Behaviour, StoreTestCase):
+    pass
+
+
+@needs_postgres
+class OnPostgres(Postgres, Behaviour, StoreTestCase):
+    pass

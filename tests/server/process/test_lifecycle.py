@@ -1,0 +1,154 @@
+"""What signals do to a server process: stop, reload, and nothing else."""
+
+import contextlib
+import signal
+import socket
+import subprocess
+import threading
+
+from common.errors import ConnectionLost
+from common.wire.framing import encode
+from common.wire.kinds import Kind
+from tests.support import PATIENCE, PorterTestCase, wait_until
+
+
+class Signals(PorterTestCase):
+    def test_term_and_int_stop_with_status_0_and_the_log_tells_the_story(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            server = self.start_process("echo")
+            client = server.connect()
+            client.send_message("x")
+            client.receive_message()
+            client.close()
+            server.wait_for_log("client disconnected")
+            server.signal(number)
+            self.assertEqual((0, "", ""), server.wait())
+            events = ("server started, pid", "listening on", "client connected", "received", "sent", "disconnected")
+            log = server.log()
+            places = [log.index(event) for event in (*events, "stopping", "server stopped")]
+            self.assertEqual(sorted(places), places)
+            self.assertIn(f"pid {server.process.pid}", log)
+            (self.folder / "server.log").unlink()
+
+    def test_the_port_is_free_again_at_once(self) -> None:
+        host = "127.0.0.97"  # where no other test's connection has its own end
+        first = self.start_process("echo", "--host", host)
+        with socket.create_connection((host, first.port)):
+            first.wait_for_log("client connected")
+            first.stop()
+        second = self.start_process("echo", "--host", host, "--port", str(first.port))
+        self.assertEqual(first.port, second.port)
+
+    def test_a_second_term_stops_at_once(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 3600, "message_timeout": 3600})
+        client = server.connect()
+        client._send_all(b"\0\0")
+        server.wait_for_log("client connected")
+        server.signal(signal.SIGTERM)
+        server.wait_for_log("stopping")
+        server.signal(signal.SIGTERM)
+        self.assertEqual((0, "", ""), server.wait())
+        self.assertIn("server stopped at once, 1 connections not finished", server.log())
+
+    def test_a_reload_that_is_asked_for_during_the_start_is_done_after_it(self) -> None:
+        handler = {"class": "tests.endurance.blocking:ImpatientHandler"}
+        for workers in (1, 2):
+            server = self.start_process("impatient", handlers={"impatient": handler}, workers=workers)
+            server.wait_for_log("reloaded (")
+            self.assertEqual((0, "", ""), server.stop())
+            (self.folder / "server.log").unlink()
+
+    def test_signals_at_any_moment_of_the_end_change_nothing(self) -> None:
+        for pause in (0, 0.01, 0.03, 0.06):
+            server = self.start_process("echo")
+            server.signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                server.process.wait(pause)
+            server.signal(signal.SIGTERM)
+            self.assertEqual((0, "", ""), server.wait())
+
+    def test_a_client_that_never_pauses_does_not_hold_the_stop_up(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 3600})
+        client = server.connect()
+        stop = threading.Event()
+        flood = encode("x" * 50_000) * 4
+
+        def send() -> None:
+            with contextlib.suppress(ConnectionLost):
+                while not stop.is_set():
+                    client._send_all(flood)
+
+        def read() -> None:
+            with contextlib.suppress(OSError):
+                while client.recv(1_000_000):
+                    pass
+
+        threads = [threading.Thread(target=work) for work in (send, read)]
+        for thread in threads:
+            thread.start()
+        server.wait_for_log("message sent")
+        status = server.stop()
+        stop.set()
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertEqual((0, "", ""), status)
+
+    def test_what_does_not_end_is_cut_at_the_drain_timeout(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": 0.2, "message_timeout": 3600})
+        client = server.connect()
+        client._send_all(b"\0\0")
+        server.wait_for_log("client connected")
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertIn("1 connections cut", server.log())
+
+    def test_hup_applies_an_edited_mode_and_a_wrong_one_changes_nothing(self) -> None:
+        server = self.start_process(mode="echo")
+        self.write_configuration(mode="identify")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("reloaded (identify, no TLS)")
+        server.talk().expect(Kind.ASK)
+        self.write_configuration(mode="nosuch")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("not reloaded: ")
+        self.assertIn("server.yaml:", server.log().rpartition("not reloaded: ")[2])
+        server.talk().expect(Kind.ASK)
+        self.write_configuration(mode="echo", tls={"enabled": True, "key": "/proc/none/key.pem"})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("not reloaded") == 2, "the second refusal")
+        self.write_configuration(logging=str(self.write("odd.yaml", "version: cfg://x.y\n")))
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("not reloaded") == 3, "the third refusal")
+        server.talk().expect(Kind.ASK)
+        self.assertEqual(0, server.stop()[0])
+
+    def test_a_mode_given_at_the_start_outlives_hup_and_the_log_says_so(self) -> None:
+        server = self.start_process("echo", mode="auth")
+        self.write_configuration(mode="identify")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("the mode stays echo")
+        client = server.connect()
+        client.send_message("x")
+        self.assertEqual("x", client.receive_message())
+
+    def test_a_message_in_flight_outlives_many_reloads(self) -> None:
+        server = self.start_process(mode="echo")
+        client = server.connect()
+        for number in range(10):
+            server.signal(signal.SIGHUP)
+            client.send_message(str(number))
+            self.assertEqual(str(number), client.receive_message())
+            fresh = server.connect()
+            fresh.send_message("x")
+            self.assertEqual("x", fresh.receive_message())
+            fresh.close()
+        self.assertEqual(0, server.stop()[0])
+
+    def test_after_a_kill_what_was_acknowledged_is_there(self) -> None:
+        server = self.start_process("auth")
+        token = server.talk().register("Alice")
+        server.process.kill()
+        server.process.wait()
+        again = self.start_process("auth")
+        client = again.talk()
+        client.give_token(token)
+        client.expect(Kind.TEXT)

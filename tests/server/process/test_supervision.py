@@ -1,0 +1,187 @@
+"""A server of several workers, from outside: one port, one log, limits that hold across, and one worker's death."""
+
+import contextlib
+import errno
+import os
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+from common.errors import PorterError
+from common.wire.kinds import Kind
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, wait_until
+
+
+class Supervised(PorterTestCase):
+    def workers(self, server: ServerProcess) -> list[int]:
+        shown = subprocess.run(
+            ["pgrep", "-P", str(server.process.pid)], capture_output=True, text=True, check=False
+        ).stdout
+        return [int(pid) for pid in shown.split()]
+
+    @contextlib.contextmanager
+    def only(self, server: ServerProcess, worker: int) -> Iterator[None]:
+        """Inside, all other workers are stopped, so that what connects is served by this one."""
+        others = set(self.workers(server)) - {worker}
+        try:
+            for other in others:
+                os.kill(other, signal.SIGSTOP)
+                wait_until(lambda other=other: _is_stopped(other), "a worker that is stopped with all its threads")
+            yield
+        finally:
+            for other in others:
+                os.kill(other, signal.SIGCONT)
+
+    def test_one_port_one_line_one_log_and_a_clean_stop(self) -> None:
+        server = self.start_process("echo", workers=3, tls={"enabled": False})
+        self.assertEqual(3, len(self.workers(server)))
+        clients = [server.connect() for _ in range(30)]
+        for client in clients:
+            client.send_message("hello")
+        for client in clients:
+            self.assertEqual("hello", client.receive_message())
+        status, out, errors = server.stop()
+        self.assertEqual((0, "", ""), (status, out, errors))
+        for client in clients:
+            self.assertEqual("ERROR the server is stopping", client.receive_message())
+            client.close()
+        log = server.log()
+        self.assertEqual((30, 60), messages(log))  # with the farewells
+        self.assertEqual(1, log.count("server started, pid "))
+        self.assertEqual(1, log.count("server stopped"))
+        self.assertEqual(3, log.count("worker stopped"))
+
+    def test_a_worker_that_is_killed_costs_its_own_connections_and_is_back_within_a_second(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"max_connections": 8})
+        before = set(self.workers(server))
+        clients = []
+        for worker in before:
+            with self.only(server, worker):
+                for _ in range(4):
+                    clients.append(server.connect())
+                    clients[-1].send_message("x")
+                    clients[-1].receive_message()
+        os.kill(worker, signal.SIGKILL)
+        start = time.monotonic()
+        wait_until(lambda: len(set(self.workers(server)) - before) == 1, "another worker")
+        self.assertLess(time.monotonic() - start, 1)
+        lost = 0
+        for client in clients:
+            try:
+                client.send_message("still here")
+                if client.receive_message() is None:
+                    lost += 1
+            except PorterError:
+                lost += 1
+        self.assertEqual(4, lost)
+        for _ in range(lost):  # their places are free again, and no more than those
+            client = server.connect()
+            client.send_message("new")
+            self.assertEqual("new", client.receive_message())
+            clients.append(client)
+        refused = server.connect()
+        self.assertEqual("ERROR the server is full, try again later", refused.receive_message())
+        self.assertIn("was ended by signal 9", server.log())
+        for client in [*clients, refused]:
+            client.close()
+
+    def test_limits_hold_across_the_workers_exactly(self) -> None:
+        limits = {"max_connections_per_address": 10}
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits=limits)
+        served = refused = 0
+        clients = [server.connect() for _ in range(40)]
+        for client in clients:
+            try:
+                client.send_message("x")
+                answer = client.receive_message()
+            except PorterError:
+                answer = "lost"
+            served += answer == "x"
+            refused += answer == "ERROR too many connections from your address"
+        self.assertEqual((10, 30), (served, refused))
+        for client in clients:
+            client.close()
+
+    def test_a_session_of_one_worker_is_good_in_all(self) -> None:
+        server = self.start_process(workers=2, tls={"enabled": False}, mode="auth")
+        token = server.talk().register("ann", "correct horse")
+        for worker in self.workers(server):
+            with self.only(server, worker):
+                client = server.talk()
+                client.give_token(token)
+                client.expect(Kind.TEXT, "Hello, ann!")
+
+    def test_hup_reaches_all_and_a_wrong_file_is_explained_once(self) -> None:
+        server = self.start_process(workers=2, tls={"enabled": False}, mode="echo")
+        self.write_configuration(workers=2, tls={"enabled": False}, mode="echo", limits={"max_message": 5})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (echo") == 2, "two reloads")
+        for _ in range(6):
+            client = server.connect()
+            client.send_message("123456")
+            self.assertIn("over the limit of 5", client.receive_message() or "")
+            client.close()
+        (self.folder / "server.yaml").write_text("moed: echo\n")
+        server.signal(signal.SIGHUP)
+        server.wait_for_log("not reloaded: ")
+        self.assertEqual(1, server.log().count("unknown key"))
+
+    def test_a_worker_that_comes_after_a_reload_serves_as_the_others(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False})
+        self.write_configuration(workers=3, cpu_affinity="off", tls={"enabled": False}, limits={"max_message": 5})
+        server.signal(signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (echo") == 2, "two reloads")
+        for key in ("workers", "cpu_affinity"):
+            self.assertEqual(1, server.log().count(f"{key} has changed: that takes a restart"))
+        before = self.workers(server)
+        for pid in before:
+            os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: len(set(self.workers(server)) - set(before)) == 2, "other workers")
+        client = server.connect()
+        client.send_message("123456")
+        self.assertIn("over the limit of 5", client.receive_message() or "")
+        client.close()
+
+    def test_when_the_parent_is_killed_the_port_is_free_before_the_connections_end(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"drain_timeout": PATIENCE})
+        server.process.kill()
+        server.process.wait(PATIENCE)
+
+        def is_refused() -> bool:
+            with socket.socket() as other:
+                return other.connect_ex(("127.0.0.1", server.port)) == errno.ECONNREFUSED
+
+        start = time.monotonic()
+        wait_until(is_refused, "a port that nobody listens on")
+        self.assertLess(time.monotonic() - start, 0.5)
+
+    def test_what_keeps_a_worker_from_starting_is_told_and_is_the_status(self) -> None:
+        path = self.write_configuration(workers=2, mode="auth", store=f"sqlite:///{self.folder}/file/porter.db")
+        (self.folder / "file").write_text("")
+        server = ServerProcess(self, "--config", str(path), wait=False)
+        _, errors = server.process.communicate(timeout=PATIENCE)
+        self.assertEqual(69, server.process.returncode, errors)
+        self.assertIn("porter: ", errors)
+        server.close()
+
+    def test_workers_keep_to_a_core_each_unless_it_is_turned_off(self) -> None:
+        for setting, kept in (("auto", True), ("off", False)):
+            server = self.start_process("echo", workers=2, cpu_affinity=setting, tls={"enabled": False})
+            allowed = [_cores(pid) for pid in self.workers(server)]
+            all_cores = len(os.sched_getaffinity(0))
+            self.assertEqual([1, 1] if kept else [all_cores] * 2, [len(cores) for cores in allowed])
+            if kept and all_cores > 1:
+                self.assertNotEqual(*allowed)
+            server.stop()
+
+
+def _is_stopped(pid: int) -> bool:
+    states = [path.read_text().rpartition(")")[2].split()[0] for path in Path(f"/proc/{pid}/task").glob("*/stat")]
+    return set(states) == {"T"}
+
+
+def _cores(pid: int) -> set[int]:
+    return os.sched_getaffinity(pid) if Path(f"/proc/{pid}").exists() else set()

@@ -1,0 +1,92 @@
+"""Cores: which there are, and keeping to one; in processes of their own, since it would change this one."""
+
+import resource
+import subprocess
+import sys
+import unittest
+from unittest import mock
+
+from common import PROJECT_ROOT
+from server import machine as affinity
+from server.machine import Cores, make_room_for
+from tests.support import PorterTestCase
+
+
+class Descriptors(PorterTestCase):
+    def raised_to(self, connections: int, soft: int, hard: int) -> int | None:
+        with (
+            mock.patch("resource.getrlimit", return_value=(soft, hard)),
+            mock.patch("resource.setrlimit") as setrlimit,
+        ):
+            make_room_for(connections)
+        return setrlimit.call_args.args[1][0] if setrlimit.called else None
+
+    def test_the_soft_limit_is_raised_to_fit(self) -> None:
+        with self.assertLogs("porter.server", "INFO"):
+            self.assertEqual(1280, self.raised_to(1024, 64, 20_000))
+            self.assertEqual(1280, self.raised_to(1024, 64, resource.RLIM_INFINITY))
+
+    def test_what_does_not_fit_is_logged(self) -> None:
+        with self.assertLogs("porter.server", "WARNING") as logged:
+            self.assertEqual(500, self.raised_to(1024, 64, 500))
+        self.assertIn("max_connections is 1024, but open files for only 244", logged.output[-1])
+
+    def test_what_fits_is_left_alone(self) -> None:
+        self.assertIsNone(self.raised_to(1024, 20_000, 20_000))
+        self.assertIsNone(self.raised_to(1024, resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    def test_a_server_with_a_low_soft_limit_serves_more_than_it(self) -> None:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
+        try:
+            server = self.start_process("echo", limits={"max_connections": 80})
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        clients = [server.connect() for _ in range(80)]
+        for client in clients:
+            client.send_message("x")
+            self.assertEqual("x", client.receive_message())
+        self.assertIn("limit on open files raised from 40 to 336", server.log())
+
+
+CODE = """
+import os, threading
+from server.affinity import Cores
+before = os.sched_getaffinity(0)
+cores = Cores()
+cores.keep_to({number})
+one = os.sched_getaffinity(0)
+found = []
+def look():
+    found.append(os.sched_getaffinity(0))
+    cores.use_all()
+    found.append(os.sched_getaffinity(0))
+thread = threading.Thread(target=look)
+thread.start()
+thread.join()
+print(len(cores) == len(before), one == {{sorted(before)[{number} % len(before)]}}, found == [one, before],
+      os.sched_getaffinity(0) == one)
+"""
+
+
+@unittest.skipUnless(sys.platform == "linux", "only Linux tells which cores a process may use")
+class OfLinux(unittest.TestCase):
+    def test_a_process_keeps_to_one_core_and_a_thread_of_it_may_leave(self) -> None:
+        for number in (0, 1, 7):
+            shown = subprocess.run(
+                [sys.executable, "-c", CODE.format(number=number)],
+                cwd=PROJECT_ROOT,
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+            self.assertEqual("True True True True\n", shown)
+
+
+class Elsewhere(unittest.TestCase):
+    def test_nothing_is_changed(self) -> None:
+        with mock.patch.object(affinity, "os", mock.Mock(spec=["cpu_count"], cpu_count=lambda: 3)):
+            cores = Cores()
+            cores.keep_to(1)
+            cores.use_all()
+            self.assertEqual(3, len(cores))
