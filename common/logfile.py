@@ -1,4 +1,4 @@
-"""The name that a logging.yaml of yours may hold for the file handler; it lives in common/log/logfile.py."""
+"""An older name for the file handler, for a logging.yaml of your own; the code is in common/log/logfile.py."""
 
 from common.log.logfile import RotatingFileHandler
 

@@ -1,4 +1,4 @@
-"""The name that a logging.yaml of yours may hold for the formatter; it lives in common/log/logs.py."""
+"""An older name for the formatter, for a logging.yaml of your own; the code is in common/log/logs.py."""
 
 from common.log.logs import Formatter
 

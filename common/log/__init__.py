@@ -1,1 +1,1 @@
-"""The way of a line: from an event to a file that several processes share."""
+"""The log: the way of a line from an event to a file that several processes share."""

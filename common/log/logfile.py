@@ -1,6 +1,6 @@
-"""A rotating log file that several processes may share, and that stops nobody when it cannot be written.
+"""A rotating log file that several processes may share. A file that cannot be written stops no process.
 
-Records come one at a time or many at once; what they say is not known here.
+This module does not know what the records say.
 """
 
 import contextlib
@@ -16,81 +16,75 @@ from io import TextIOWrapper
 from typing import Any
 
 from common import PROJECT_ROOT
-from common.log.logs import Event, Formatter
 
-_ROLLOVER_RETRY = 60.0
-_ROLLOVER_BUSY = 1.0
-_QUIET = 60.0
-_LONGEST_LINE = 65536
+_ROLLOVER_RETRY = 60.0  # seconds after a rotation that failed
+_ROLLOVER_BUSY = 1.0  # seconds, while another process rotates
+_REPORT_INTERVAL = 60.0  # seconds between two reports of a loss on standard error
+_MAX_LINE = 65536  # bytes
 
 
 class RotatingFileHandler(logging.handlers.RotatingFileHandler):
-    """The library's, with paths from the project's root, and quiet when it cannot write.
+    """The library's handler, with paths relative to the project's root, and without a flood of errors.
 
-    A full disk must not flood standard error with a traceback a record: a loss is told once, and once a minute.
+    With a full disk the library prints a traceback for each record. This handler reports a loss once, and then at
+    most once a minute.
     """
 
     def __init__(self, filename: str, **options: Any) -> None:
+        """`filename` starts at the project's root; the options are those of the library's handler."""
         path = PROJECT_ROOT / filename
         path.parent.mkdir(parents=True, exist_ok=True)
         super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
         self._lost = 0
-        self._aside = f"{self.baseFilename}.rotating"
+        self._rotating_path = f"{self.baseFilename}.rotating"
         self._rollover_after = 0.0
-        self._quiet_until = 0.0
+        self._next_report = 0.0
 
     def emit(self, record: logging.LogRecord) -> None:
-        self._write([self._encoded(record)])
+        self._write([self._encode(record)])
 
-    def handle_all(self, entries: Iterable[logging.LogRecord | Event], name: str) -> None:
-        """What `handle` does with each, in as few writes as can be: a write costs more than ten lines.
-
-        `name` is that of the logger, for the events.
-        """
+    def handle_all(self, records: Iterable[logging.LogRecord]) -> None:
+        """Handle all records with as few writes as possible: one write costs more than ten lines."""
         with self.lock or contextlib.nullcontext():
-            formatter = self.formatter
             lines = []
-            for entry in entries:
-                if isinstance(entry, Event):
-                    if isinstance(formatter, Formatter) and not self.filters:
-                        line = formatter.line(entry.created, "INFO", entry.peer, entry.text) + self.terminator
-                        lines.append(line.encode(self.encoding or "utf-8", self.errors or "strict"))
-                        continue
-                    entry = entry.record(name)
+            for record in records:
                 try:
-                    if self.filter(entry):
-                        lines.append(self._encoded(entry))
-                except Exception:  # its text and its arguments do not fit: a fault of whoever logs it
-                    self.handleError(entry)
+                    if self.filter(record):
+                        lines.append(self._encode(record))
+                except Exception:  # the text does not fit its arguments: a bug in the code that logs
+                    self.handleError(record)
             self._write(lines)
 
-    def _encoded(self, record: logging.LogRecord) -> bytes:
+    def _encode(self, record: logging.LogRecord) -> bytes:
         return f"{self.format(record)}{self.terminator}".encode(self.encoding or "utf-8", self.errors or "strict")
 
     def _write(self, lines: list[bytes]) -> None:
-        """Write what each record came to, or count it as lost."""
+        """Write all lines, or count them as lost. After a loss, add a line with the number of lost records."""
         at = 0
         while at < len(lines):
             try:
-                end = self._room_for(lines, at)
+                end = self._make_room(lines, at)
             except OSError as error:
-                self._lose(len(lines) - at, error)
+                self._count_lost(len(lines) - at, error)
                 return
             lost = self._lost
             if not self._append(lines[at:end]):
-                self._lose(len(lines) - end, None)
+                self._count_lost(len(lines) - end, None)
                 return
             at = end
             if lost:
                 self._lost -= lost
                 words = "record was" if lost == 1 else "records were"
                 text = f"{lost} log {words} lost before"
-                lines.insert(at, self._encoded(logging.LogRecord("", logging.WARNING, "", 0, text, None, None)))
+                lines.insert(at, self._encode(logging.LogRecord("", logging.WARNING, "", 0, text, None, None)))
 
-    def _room_for(self, lines: list[bytes], start: int) -> int:
-        """Up to where the lines fit into the file, rotated if not one of them does; raises OSError if it has none."""
-        if self.stream is not None and not self._is_current():  # another process has rotated it, or somebody moved it
-            with contextlib.suppress(OSError):  # as when the folder is gone: the old file is better than none
+    def _make_room(self, lines: list[bytes], start: int) -> int:
+        """Return the end of the lines that fit into the file. If not even the first one fits, rotate the file first.
+
+        Raise OSError if the file cannot be opened.
+        """
+        if self.stream is not None and not self._is_current():  # another process rotated it, or a user moved it
+            with contextlib.suppress(OSError):  # if the folder is gone, the old file is better than none
                 self._reopen()
         status = os.fstat(self._open_stream().fileno())
         if self.maxBytes <= 0 or time.monotonic() < self._rollover_after:
@@ -113,8 +107,8 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
         return self.stream
 
     def _append(self, lines: list[bytes]) -> bool:
-        """Whether all were written; those that were not are counted."""
-        # Not through the layers of the stream: they would not tell how much of it was written.
+        """Write the lines, and count those that cannot be written as lost. Return whether all were written."""
+        # The layers of the stream would not tell how much was written.
         data = b"".join(lines)
         written = 0
         try:
@@ -127,20 +121,20 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 if written < 0:
                     break
                 lines = lines[1:]
-            self._lose(len(lines), error)
+            self._count_lost(len(lines), error)
             with contextlib.suppress(OSError, ValueError):
                 self._drop_half_line()
             return False
         return True
 
-    def _lose(self, count: int, error: OSError | None) -> None:
-        if error is not None and not self._lost and time.monotonic() >= self._quiet_until:
-            self._quiet_until = time.monotonic() + _QUIET
-            _complain(f"cannot write {self.baseFilename}: {error}")
+    def _count_lost(self, count: int, error: OSError | None) -> None:
+        if error is not None and not self._lost and time.monotonic() >= self._next_report:
+            self._next_report = time.monotonic() + _REPORT_INTERVAL
+            _print_error(f"cannot write {self.baseFilename}: {error}")
         self._lost += count
 
     def _drop_half_line(self) -> None:
-        """Leave no half line on the disk; the next record opens the file again."""
+        """Cut a half line off the end of the file, and close the file. The next record opens it again."""
         stream, self.stream = self.stream, None
         if stream is None:
             return
@@ -149,17 +143,17 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 return
             with open(self.baseFilename, "rb") as file:
                 end = file.seek(0, os.SEEK_END)
-                file.seek(max(0, end - _LONGEST_LINE))
+                file.seek(max(0, end - _MAX_LINE))
                 half_line = file.read().rpartition(b"\n")[2]
-            if 0 < len(half_line) < _LONGEST_LINE:
+            if 0 < len(half_line) < _MAX_LINE:
                 os.ftruncate(stream.fileno(), end - len(half_line))
         finally:
             stream.close()
 
     def doRollover(self) -> None:
-        """Rotate, unless another process that writes the same file has just done so: then go on with its new one.
+        """Rotate the file. If another process has just rotated it, only open the new one.
 
-        Where that cannot be, go on in the same file, and try again later.
+        If this fails, continue with the same file and try again later.
         """
         folder = None
         try:
@@ -168,25 +162,26 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             if not self._is_current():
                 self._reopen()
             else:
-                # First, since it may fail: the older files must not be moved on at each try until none is left.
-                if self.backupCount and not os.path.exists(self._aside):
-                    os.rename(self.baseFilename, self._aside)
+                # This comes first, since it may fail: otherwise each try would move the older files on, until none
+                # is left.
+                if self.backupCount and not os.path.exists(self._rotating_path):
+                    os.rename(self.baseFilename, self._rotating_path)
                 super().doRollover()
-        except BlockingIOError:  # another process is at it
+        except BlockingIOError:  # another process rotates the file now
             self._rollover_after = time.monotonic() + _ROLLOVER_BUSY
         except OSError as error:
             with contextlib.suppress(OSError):
                 if not os.path.exists(self.baseFilename):
-                    os.rename(self._aside, self.baseFilename)
+                    os.rename(self._rotating_path, self.baseFilename)
             self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
-            _complain(f"cannot rotate {self.baseFilename}: {error}")
+            _print_error(f"cannot rotate {self.baseFilename}: {error}")
         finally:
             if folder is not None:
                 os.close(folder)
 
     def rotate(self, source: str, dest: str) -> None:
-        """Called by the library when the older files have been moved on."""
-        os.rename(self._aside, dest)
+        """Rename the file. The library calls this after it has moved the older files on."""
+        os.rename(self._rotating_path, dest)
 
     def _reopen(self) -> None:
         stream, self.stream = self.stream, self._open()
@@ -194,7 +189,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             stream.close()
 
     def _is_current(self) -> bool:
-        """Whether the open file is still the one that bears the name."""
+        """Return whether the open file still has its name in the folder."""
         try:
             return self.stream is not None and os.path.samestat(
                 os.fstat(self.stream.fileno()), os.stat(self.baseFilename)
@@ -203,6 +198,6 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             return False
 
 
-def _complain(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # standard error may be gone as well
+def _print_error(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # standard error may be closed as well
         print(f"porter: {text}", file=sys.stderr)
