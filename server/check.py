@@ -1,20 +1,25 @@
-"""`./run.sh check`: is the configuration right? It makes, opens and changes nothing."""
+"""`./run.sh check`: checks the configuration. It makes, opens and changes nothing."""
 
 from common.errors import ExitStatus
 from common.program import ArgumentParser, run
 
+_DESCRIPTION = """\
+Check the configuration and print every problem with its file, line and column.
+Nothing is opened or changed. The exit status is 0 if all is right, and 78 if not.
+"""
+
 
 def main() -> int:
-    # Imported here: Ctrl-C while the libraries are being loaded ends the program as it does later.
-    from common.yamlfile import shown
-    from server.configuration.loading import Overrides, file_path, load, with_environment
+    # Imported here, inside `run`: Ctrl-C while the libraries load must end the program as it does later.
+    from common.yamlfile import relative_path
+    from server.configuration.loading import Overrides, Source, file_path, with_environment
 
-    parser = ArgumentParser("./run.sh check", "Check the configuration; nothing is opened or changed.")
-    parser.add_argument("--config", metavar="FILE", help="configuration (default: conf/server.yaml)")
+    parser = ArgumentParser("./run.sh check", _DESCRIPTION)
+    parser.add_argument("--config", metavar="FILE", help="configuration file (default: conf/server.yaml)")
     options = parser.parse_args()
     path = file_path(options.config)
-    load(path, with_environment(Overrides()))
-    print(f"{shown(path)}: the configuration is right")
+    Source(path, with_environment(Overrides())).load()
+    print(f"{relative_path(path)}: the configuration is right")
     return ExitStatus.DONE
 
 

@@ -1,1 +1,1 @@
-"""What is wished: the configuration file, checked, and the certificate that it names."""
+"""The configuration file, which is read and checked, and the certificate that it names."""

@@ -1,4 +1,4 @@
-"""The server's certificate and key: made at the first start, so that TLS needs no set-up. It knows no sockets."""
+"""The server's certificate and key. They are made at the first start: TLS needs no set-up. It knows no sockets."""
 
 import datetime
 import fcntl
@@ -14,14 +14,14 @@ _LIFETIME = datetime.timedelta(days=3650)
 
 
 def ensure(certificate: Path, key: Path) -> None:
-    """Make both files if both are missing; raises Unavailable if they cannot be written."""
+    """Make both files if both are missing. Raise Unavailable if they cannot be written."""
     if certificate.exists():
         return
     try:
         make_private_folder(certificate.parent)
         folder = os.open(certificate.parent, os.O_RDONLY | os.O_CLOEXEC)
         try:
-            fcntl.flock(folder, fcntl.LOCK_EX)  # of two servers that start at once, the second finds the files
+            fcntl.flock(folder, fcntl.LOCK_EX)  # if two servers start at once, the second waits and finds the files
             if not certificate.exists():
                 if not is_interrupted(certificate, key):
                     _make(certificate, key)
@@ -29,25 +29,32 @@ def ensure(certificate: Path, key: Path) -> None:
         finally:
             os.close(folder)
     except OSError as error:
-        raise Unavailable(f"cannot make the certificate {certificate}: {error.strerror}") from error
+        raise Unavailable(
+            "cannot make the certificate {file}: {reason}", file=certificate, reason=error.strerror
+        ) from error
 
 
 def is_interrupted(certificate: Path, key: Path) -> bool:
-    """Whether a server was killed in the middle of making the two: `ensure` then brings it to its end."""
+    """Return whether a server was killed while it made the two files. `ensure` then finishes the work."""
     return key.exists() and _pending(certificate).exists() and not certificate.exists()
 
 
 def context(certificate: Path, key: Path) -> tuple[ssl.SSLContext, str]:
-    """A TLS context with these files, and the certificate's fingerprint; raises Unavailable if they do not fit."""
+    """Return a TLS context with these files, and the certificate's fingerprint.
+
+    Raise Unavailable if the files cannot be read or do not belong together.
+    """
     try:
         made = server_context(certificate, key)
         return made, fingerprint(ssl.PEM_cert_to_DER_cert(_first_certificate(certificate.read_text("ascii"))))
     except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise Unavailable(f"cannot use the certificate {certificate} with the key {key}: {error}") from error
+        raise Unavailable(
+            "cannot use the certificate {file} with the key {key}: {reason}", file=certificate, key=key, reason=error
+        ) from error
 
 
 def _first_certificate(text: str) -> str:
-    """The server's own certificate, without those that may follow it in a chain."""
+    """Return the server's own certificate, without the others of a chain that may follow it."""
     start = text.index(ssl.PEM_HEADER)
     return text[start : text.index(ssl.PEM_FOOTER, start) + len(ssl.PEM_FOOTER)] + "\n"
 
@@ -57,7 +64,7 @@ def _pending(certificate: Path) -> Path:
 
 
 def _make(certificate: Path, key: Path) -> None:
-    # Imported here: 36 ms and 16 MiB that only a first start pays.
+    # Imported here: this costs 36 ms and 16 MiB, and only the first start needs it.
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -76,7 +83,8 @@ def _make(certificate: Path, key: Path) -> None:
         .add_extension(x509.SubjectAlternativeName([x509.DNSName("localhost")]), critical=False)
         .sign(private_key, hashes.SHA256())
     )
-    # Whoever is killed in between leaves nothing, or a key whose certificate needs only its name.
+    # The key is written last. A server that is killed before it leaves no key, so the next start makes both anew; one
+    # that is killed after it leaves a certificate that only needs its final name.
     write_private_file(_pending(certificate), made.public_bytes(serialization.Encoding.PEM))
     write_private_file(
         key,

@@ -1,10 +1,9 @@
-"""From a YAML file, the environment and the command line to settings and handlers, or to every problem at once.
+"""Turns a YAML file, the environment and the command line into settings and handlers, or into a list of problems.
 
 It reads and checks; it opens, makes and changes nothing.
 """
 
 import importlib
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -15,30 +14,60 @@ from pydantic import ValidationError
 from common import PROJECT_ROOT, yamlfile
 from common.addresses import is_local
 from common.errors import ConfigurationError, Problem, UsageError
-from common.program import environment, port_number
+from common.program import environment, port_from
 from common.yamlfile import Document, KeyPath
 from server.configuration.certificate import is_interrupted
+from server.configuration.validation import texts_by_key
 from server.handlers.handler import Handler
 from server.settings import HandlerEntry, Section, Settings
 
-LOG = logging.getLogger("porter.server")
-_KEPT_UNTIL_RESTART = ("host", "port", "store", "workers", "cpu_affinity")
 DEFAULT_FILE = PROJECT_ROOT / "conf" / "server.yaml"
+_OPTIONS: dict[KeyPath, str] = {
+    ("mode",): "MODE",
+    ("host",): "--host",
+    ("port",): "--port",
+    ("tls", "enabled"): "--no-tls",
+}
+_VARIABLES: dict[KeyPath, str] = {("mode",): "PORTER_MODE", ("host",): "PORTER_HOST", ("port",): "PORTER_PORT"}
 
 
 @dataclass(frozen=True)
 class Overrides:
-    """What the command line or the environment said, which outlives a reload; None where they said nothing."""
+    """The values that the command line or the environment gives, which outlive a reload; None means not given.
+
+    `variables` are the keys whose values the environment gives.
+    """
 
     mode: str | None = None
     host: str | None = None
     port: int | None = None
     no_tls: bool = False
+    variables: frozenset[KeyPath] = frozenset()
+
+    def origin(self, key: KeyPath) -> str | None:
+        """Return the option or the variable that gave the value of a key, or None if the file did."""
+        if key in self.variables:
+            return _VARIABLES[key]
+        given = {"mode": self.mode, "host": self.host, "port": self.port, "tls": self.no_tls or None}
+        return None if given.get(str(key[0])) is None else _OPTIONS.get(key)
+
+
+def with_environment(overrides: Overrides) -> Overrides:
+    """Return the overrides of the command line, with those of the environment where the command line has none.
+
+    Raise UsageError, which names the variable, if PORTER_PORT is not a port.
+    """
+    found = {key: value for key, name in _VARIABLES.items() if (value := environment(name)) is not None}
+    taken = {key: value for key, value in found.items() if overrides.origin(key) is None}
+    values: dict[str, Any] = {str(key[0]): value for key, value in taken.items()}
+    if "port" in values:
+        values["port"] = port_from("PORTER_PORT", values["port"])
+    return replace(overrides, variables=frozenset(taken), **values)
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A handler of the configuration: its class, and its options checked by it."""
+    """A handler that the configuration names: its class, and its options, which the class has checked."""
 
     handler_class: type[Handler]
     options: Section
@@ -50,6 +79,11 @@ class Configuration:
     choices: Mapping[str, Choice]
 
     @property
+    def chosen(self) -> Choice:
+        """Return the handler of the mode."""
+        return self.choices[self.settings.mode]
+
+    @property
     def certificate(self) -> Path:
         return PROJECT_ROOT / self.settings.tls.certificate
 
@@ -58,190 +92,157 @@ class Configuration:
         return PROJECT_ROOT / self.settings.tls.key
 
 
-def with_environment(said: Overrides) -> Overrides:
-    """What the command line said, and where it said nothing, the environment; raises UsageError for a bad port."""
-    port = environment("PORTER_PORT") if said.port is None else None
-    return replace(
-        said,
-        mode=said.mode or environment("PORTER_MODE"),
-        host=said.host or environment("PORTER_HOST"),
-        port=said.port if port is None else port_number(port),
-    )
+@dataclass(frozen=True)
+class Source:
+    """Where a configuration comes from. It can be loaded any number of times."""
+
+    file: Path
+    overrides: Overrides = Overrides()
+
+    def load(self) -> Configuration:
+        """Read and check the configuration.
+
+        Raise ConfigurationError with every problem that it has, or UsageError if the command line or the environment
+        names a mode that it does not have.
+        """
+        return _Checks(yamlfile.read(self.file), self.overrides).configuration()
 
 
 def file_path(option: str | None) -> Path:
-    """The configuration to read: the option's, or the environment's, or the project's own."""
+    """Return the file to read: that of the option, or else of PORTER_CONFIG, or else conf/server.yaml."""
     named = option or environment("PORTER_CONFIG")
     return Path(named) if named else DEFAULT_FILE
 
 
-def load(path: Path, overrides: Overrides) -> Configuration:
-    """Read and check a configuration.
-
-    Raises ConfigurationError with all that is wrong in it, UsageError for a mode it does not have.
-    """
-    document = yamlfile.read(path)
-    problems = list(document.problems)
-    settings = _settings(document, overrides, problems)
-    choices: dict[str, Choice] = {}
-    if settings is not None:
-        for name, entry in settings.handlers.items():
-            choice = _choice(name, entry, document, problems)
-            if choice is not None:
-                choices[name] = choice
-        _check_together(settings, choices, document, problems)
-    if overrides.mode is not None and settings is not None and overrides.mode not in settings.handlers:
-        raise UsageError(f"there is no mode {overrides.mode!r}: {document.file} has {', '.join(settings.handlers)}")
-    if problems or settings is None:
-        raise ConfigurationError(sorted(problems, key=lambda problem: (problem.line, problem.column)))
-    return Configuration(settings, choices)
-
-
-def _settings(document: Document, overrides: Overrides, problems: list[Problem]) -> Settings | None:
-    """The file's values with the overrides in their place; problems of the rest do not hide a handler's."""
-    value = dict(document.value)
-    for key in ("mode", "host", "port"):
-        if (override := getattr(overrides, key)) is not None:
-            value[key] = override
-    if overrides.no_tls and isinstance(value.get("tls", {}), dict):
-        value["tls"] = {**value.get("tls", {}), "enabled": False}
-    try:
-        return Settings.model_validate(value)
-    except ValidationError as error:
-        found = _places(document, (), error)
-    problems += [document.problem(place, text) for place, text in found.items()]
-    # Once more without what is wrong, so that the handlers and their options are looked at as well.
-    for first, *rest in found:
-        if first == "handlers" and rest and isinstance(value.get(first), dict):
-            value[first] = {name: entry for name, entry in value[first].items() if name != rest[0]}
-        else:
-            value.pop(first, None)
-    try:
-        return Settings.model_validate(value)
-    except ValidationError:
-        return None
-
-
-def _choice(name: str, entry: HandlerEntry, document: Document, problems: list[Problem]) -> Choice | None:
-    path: KeyPath = ("handlers", name)
-    module, _, attribute = entry.class_.partition(":")
-    try:
-        found: Any = importlib.import_module(module)
-        for part in attribute.split("."):
-            found = getattr(found, part)
-    except Exception as error:  # a module of one's own may fail in any way while it is imported
-        text = f"cannot be imported: {type(error).__name__}: {error}"
-        problems.append(document.problem((*path, "class"), text))
-        return None
-    if not (isinstance(found, type) and issubclass(found, Handler)):
-        problems.append(document.problem((*path, "class"), "must be a subclass of server.handler.Handler"))
-        return None
-    if not (isinstance(found.Options, type) and issubclass(found.Options, Section)):
-        problems.append(document.problem((*path, "class"), "its Options must be a subclass of Handler.Options"))
-        return None
-    try:
-        return Choice(found, found.Options.model_validate(entry.options))
-    except ValidationError as error:
-        found_wrong = _places(document, (*path, "options"), error)
-        problems += [document.problem(place, text) for place, text in found_wrong.items()]
-        return None
-
-
-def _check_together(
-    settings: Settings, choices: Mapping[str, Choice], document: Document, problems: list[Problem]
-) -> None:
-    """What no single key can say."""
-    if settings.mode not in settings.handlers:
-        names = ", ".join(settings.handlers)
-        problems.append(document.problem(("mode",), f"{settings.mode!r} is not one of the handlers: {names}"))
-    try:
-        problems += yamlfile.read(PROJECT_ROOT / settings.logging).problems
-    except ConfigurationError as error:
-        problems += error.problems
-    choice = choices.get(settings.mode)
-    if choice is not None and choice.handler_class.uses_store:
-        from server.store.database import check_url  # what uses the database imports it anyway; echo must not
-
-        if wrong := check_url(settings.store):
-            problems.append(document.problem(("store",), wrong))
-    _check_tls(settings, choices, document, problems)
-
-
-def _check_tls(
-    settings: Settings, choices: Mapping[str, Choice], document: Document, problems: list[Problem]
-) -> None:
+def exposes_passwords(settings: Settings, choice: Choice) -> str | None:
+    """Return a problem if passwords would cross a network without encryption, otherwise None."""
     tls = settings.tls
-    if tls.enabled:
-        paths = {key: PROJECT_ROOT / getattr(tls, key) for key in ("certificate", "key")}
-        missing = [key for key, path in paths.items() if not path.exists()]
-        if len(missing) == 1 and not is_interrupted(**paths):
-            text = f"{getattr(tls, missing[0])} is missing, but the other half of the pair is there"
-            problems.append(document.problem(("tls", missing[0]), text))
-        return
-    choice = choices.get(settings.mode)
-    if choice is not None and (wrong := exposes_passwords(settings, choice, settings.host)):
-        problems.append(document.problem(("tls", "enabled"), wrong))
-
-
-def warn_of_restart(changed: Configuration, running: Configuration) -> None:
-    """Log what has changed and no reload can follow."""
-    for key in _KEPT_UNTIL_RESTART:
-        if getattr(changed.settings, key) != getattr(running.settings, key):
-            LOG.warning("%s has changed: that takes a restart", key)
-
-
-def as_reloaded(changed: Configuration, running: Configuration) -> Configuration:
-    """`changed`, as far as a running server can follow it."""
-    kept = {key: getattr(running.settings, key) for key in _KEPT_UNTIL_RESTART}
-    return replace(changed, settings=changed.settings.model_copy(update=kept))
-
-
-def exposes_passwords(settings: Settings, choice: Choice, host: str) -> str | None:
-    """What is wrong with listening on `host`, if others could reach it and passwords would come in clear."""
-    tls = settings.tls
-    if tls.enabled or tls.allow_plain_login or not choice.handler_class.takes_passwords or _is_local_name(host):
+    if tls.enabled or tls.allow_plain_login or not choice.handler_class.takes_passwords or _is_local(settings.host):
         return None
-    return f"passwords would cross the network in clear on {host}; see tls.allow_plain_login"
+    return f"passwords would cross the network unencrypted on {settings.host}; use TLS, or see tls.allow_plain_login"
 
 
-def _is_local_name(host: str) -> bool:
+def _is_local(host: str) -> bool:
     try:
         return host == "localhost" or is_local(host)
-    except ValueError:  # another name: it may be anywhere
+    except ValueError:  # a host name, which can be any machine
         return False
 
 
-def _places(document: Document, path: KeyPath, error: ValidationError) -> dict[KeyPath, str]:
-    """pydantic's errors at their places; an alternative of a union is one place, told once."""
-    found: dict[KeyPath, str] = {}
-    for item in error.errors(include_url=False):
-        place = _keys(document.value, (*path, *item["loc"]))
-        text = _text(item)
-        found[place] = f"{found[place]}, or {text[:1].lower()}{text[1:]}" if place in found else text
-    return found
+class _Checks:
+    """Checks one document and collects every problem."""
 
+    def __init__(self, document: Document, overrides: Overrides) -> None:
+        self._document = document
+        self._overrides = overrides
+        self._problems = list(document.problems)
 
-def _keys(value: Any, location: KeyPath) -> KeyPath:
-    """The part of an error's location that is keys of the file, and the first key that is not there."""
-    keys: list[str | int] = []
-    for part in location:
-        if isinstance(value, (str, int, float, bool)) or (value is None and keys):
-            break  # what follows names an alternative of a union, not a key
-        keys.append(part)
+    def configuration(self) -> Configuration:
+        settings = self._settings()
+        choices: dict[str, Choice] = {}
+        if settings is not None:
+            for name, entry in settings.handlers.items():
+                choice = self._choice(name, entry)
+                if choice is not None:
+                    choices[name] = choice
+            self._check_together(settings, choices)
+        if self._problems or settings is None:
+            raise ConfigurationError(sorted(self._problems, key=lambda problem: (problem.line, problem.column)))
+        return Configuration(settings, choices)
+
+    def _add(self, key: KeyPath, text: str) -> None:
+        """Add a problem, at the key's position in the file, or at the option or variable that gave the value."""
+        origin = self._overrides.origin(key)
+        in_file = self._document.problem(key, text)
+        self._problems.append(in_file if origin is None else Problem(origin, 0, 0, "", text))
+
+    def _settings(self) -> Settings | None:
+        """Return the file's values with the overrides in their place, or None if they cannot be used.
+
+        A problem elsewhere does not hide the problems of the handlers.
+        """
+        value = dict(self._document.value)
+        for key in ("mode", "host", "port"):
+            if (override := getattr(self._overrides, key)) is not None:
+                value[key] = override
+        if self._overrides.no_tls and isinstance(value.get("tls", {}), dict):
+            value["tls"] = {**value.get("tls", {}), "enabled": False}
         try:
-            value = value[part]
-        except (KeyError, IndexError, TypeError):
-            value = {}
-    return tuple(keys)
+            return Settings.model_validate(value)
+        except ValidationError as error:
+            found = texts_by_key(value, (), error)
+        for path, text in found.items():
+            self._add(path, text)
+        # Validate once more without the wrong values, so that the handlers and their options are checked as well.
+        for first, *rest in found:
+            if first == "handlers" and rest and isinstance(value.get(first), dict):
+                value[first] = {name: entry for name, entry in value[first].items() if name != rest[0]}
+            else:
+                value.pop(first, None)
+        try:
+            return Settings.model_validate(value)
+        except ValidationError:
+            return None
 
+    def _choice(self, name: str, entry: HandlerEntry) -> Choice | None:
+        key: KeyPath = ("handlers", name)
+        module, _, attribute = entry.class_.partition(":")
+        try:
+            found: Any = importlib.import_module(module)
+            for part in attribute.split("."):
+                found = getattr(found, part)
+        except Exception as error:  # a user's module may fail in any way while it is imported
+            self._add((*key, "class"), f"cannot be imported: {type(error).__name__}: {error}")
+            return None
+        if not (isinstance(found, type) and issubclass(found, Handler)):
+            self._add((*key, "class"), "must be a subclass of server.handler.Handler")
+            return None
+        if not (isinstance(found.Options, type) and issubclass(found.Options, Section)):
+            self._add((*key, "class"), "its Options must be a subclass of Handler.Options")
+            return None
+        try:
+            return Choice(found, found.Options.model_validate(entry.options))
+        except ValidationError as error:
+            for path, text in texts_by_key(self._document.value, (*key, "options"), error).items():
+                self._add(path, text)
+            return None
 
-def _text(item: Any) -> str:
-    if item["type"] == "extra_forbidden":
-        return "unknown key"
-    if item["type"] == "missing":
-        return "missing"
-    if item["type"] == "value_error":  # of a validator of ours, which says what it wants; the value may be secret
-        return str(item["ctx"]["error"])
-    given = item["input"]
-    shown = f", got {given!r}" if isinstance(given, (str, int, float, bool)) or given is None else ""
-    return f"{item['msg']}{shown[:60]}"
+    def _check_together(self, settings: Settings, choices: Mapping[str, Choice]) -> None:
+        """Check the rules that concern more than one key, or another file."""
+        if settings.mode not in settings.handlers:
+            self._check_mode(settings)
+        try:
+            self._problems += yamlfile.read(PROJECT_ROOT / settings.logging).problems
+        except ConfigurationError as error:
+            self._problems += error.problems
+        choice = choices.get(settings.mode)
+        if choice is not None and choice.handler_class.uses_store:
+            from server.store.database import check_url  # imported only for a mode that uses the database
+
+            if wrong := check_url(settings.store):
+                self._add(("store",), wrong)
+        if settings.tls.enabled:
+            self._check_certificate(settings)
+        elif choice is not None and (wrong := exposes_passwords(settings, choice)):
+            self._add(("tls", "enabled"), wrong)
+
+    def _check_mode(self, settings: Settings) -> None:
+        known = ", ".join(settings.handlers)
+        if self._overrides.mode is None:
+            self._add(("mode",), f"{settings.mode!r} is not one of the handlers: {known}")
+            return
+        origin = self._overrides.origin(("mode",))
+        raise UsageError(
+            "{origin}there is no mode {mode!r}: {file} has {known}",
+            origin="" if origin == _OPTIONS["mode",] else f"{origin}: ",
+            mode=settings.mode,
+            file=self._document.file,
+            known=known,
+        )
+
+    def _check_certificate(self, settings: Settings) -> None:
+        paths = {key: PROJECT_ROOT / getattr(settings.tls, key) for key in ("certificate", "key")}
+        missing = [key for key, path in paths.items() if not path.exists()]
+        if len(missing) == 1 and not is_interrupted(**paths):
+            text = f"{getattr(settings.tls, missing[0])} is missing: there must be both files of the pair, or neither"
+            self._add(("tls", missing[0]), text)

@@ -1,1 +1,1 @@
-"""How long it lives: start, signals, reload, workers, stop."""
+"""The life of the server's processes: start, signals, reload, workers, stop."""

@@ -1,4 +1,4 @@
-"""What the signals do to a running service, up to its end: reload on HUP, drain on TERM and INT, and leave in time.
+"""What signals do to a running service: HUP reloads, TERM and INT drain, and the process ends in time.
 
 How a configuration is found, and what is served, is not known here.
 """
@@ -12,73 +12,74 @@ from collections.abc import Callable
 from typing import NoReturn
 
 from common.errors import ExitStatus
+from server.process import budget
 from server.process.service import Service
 from server.process.signals import WOKEN, Signals
 
-_GRACE = 0.7
-"""Seconds after the drain in which things are closed, or left."""
-
-_LAST_WORDS = 0.3
-"""Seconds for the last lines of the log."""
-
 
 class Lifecycle:
-    """The main thread only listens: whatever hangs, a reload, a database or the log, the end comes in time."""
+    """The life of a service. The main thread only waits for signals, so that the process always ends in time.
+
+    Other threads reload, stop and write the log: each of them may hang.
+    """
 
     def __init__(self, signals: Signals, service: Service, reload: Callable[[], None]) -> None:
         self._signals = signals
         self._service = service
-        self._said = threading.Event()
-        self._in_time = False
-        self._start_reload = _standing_by(reload)
-        self._start_to_wind_up = _standing_by(self._wind_up)
-        self._start_last_words = _standing_by(self._say_last_words)
+        self._is_log_written = threading.Event()
+        self._has_closed_in_time = False
+        self._start_reload = _start_on_demand(reload)
+        self._start_to_stop = _start_on_demand(self._stop)
+        self._start_last_lines = _start_on_demand(self._write_last_lines)
 
     def obey(self, terminal: int | None) -> NoReturn:
-        """Do what the signals say, and end the process; a second TERM or INT ends the drain at once."""
+        """Do what the signals say, and end the process. A second TERM or INT ends the drain at once."""
         while self._signals.wait() == signal.SIGHUP and not is_gone(terminal):
             self._start_reload()
-        latest = time.monotonic() + self._service.drain_timeout + _GRACE
-        self._start_to_wind_up()
+        latest = time.monotonic() + self._service.drain_timeout + budget.CLOSING
+        self._start_to_stop()
         while (number := self._signals.wait(latest - time.monotonic())) == signal.SIGHUP:
             pass
-        self._in_time = number == WOKEN
-        self._start_last_words()
-        self._said.wait(_LAST_WORDS)
-        # The interpreter is not waited for either: a signal that comes while it winds up would find nobody to hear
-        # it, and end the process with another status.
+        self._has_closed_in_time = number == WOKEN
+        self._start_last_lines()
+        self._is_log_written.wait(budget.LAST_WORDS)
+        # Not sys.exit(): while the interpreter shuts down, nothing handles signals, and one that comes then would end
+        # the process with another status.
         os._exit(ExitStatus.DONE)
 
-    def _wind_up(self) -> None:
+    def _stop(self) -> None:
         self._service.stop_listening()
         self._service.drain()
         self._service.close()
         self._signals.wake()
 
-    def _say_last_words(self) -> None:
-        if not self._in_time:
+    def _write_last_lines(self) -> None:
+        if not self._has_closed_in_time:
             self._service.abandon()
         logging.shutdown()
-        self._said.set()
+        self._is_log_written.set()
 
 
-def _standing_by(work: Callable[[], None]) -> Callable[[], None]:
-    """A thread for `work`, started now, when there is room for one; call what is returned to have it done."""
+def _start_on_demand(work: Callable[[], None]) -> Callable[[], None]:
+    """Return a function that has `work` done in another thread.
+
+    The thread is started now, because later there may be no room for one.
+    """
     wanted = threading.Event()
 
-    def stand_by() -> None:
+    def wait_and_work() -> None:
         while wanted.wait():
             wanted.clear()
             work()
 
-    threading.Thread(target=stand_by, name="standing by", daemon=True).start()
+    threading.Thread(target=wait_and_work, name="standing by", daemon=True).start()
     return wanted.set
 
 
 def starting_terminal() -> int | None:
-    """A descriptor of the terminal that the server was started on, None if it was started without one.
+    """Return a descriptor of the terminal on which the server was started, or None if there is none.
 
-    Whoever starts it with nohup, which has HUP ignored, means it to outlive the terminal.
+    Return None, too, if HUP is ignored: nohup does that, and such a server must outlive its terminal.
     """
     if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
         return None
@@ -92,5 +93,5 @@ def starting_terminal() -> int | None:
 
 
 def is_gone(terminal: int | None) -> bool:
-    """Whether the terminal has been closed: the kernel then sends HUP, which is not meant as a reload."""
+    """Return whether the terminal has been closed. The kernel then sends HUP, which does not ask for a reload."""
     return terminal is not None and not os.isatty(terminal)

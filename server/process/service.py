@@ -1,4 +1,4 @@
-"""The life of the server in a process: start, reload, drain, stop. What is said to clients is not known here."""
+"""The server in one process: start, apply a configuration, drain, stop. It knows nothing of messages."""
 
 import logging
 import os
@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import PROJECT_ROOT, VERSION
-from common.addresses import show_endpoint
-from common.errors import ConfigurationError, PorterError, Unavailable
-from common.log import logs
-from common.log.writebehind import WriteBehind
+from common.addresses import format_endpoint
+from common.errors import PorterError, Unavailable
+from common.log.logs import Logging
+from common.log.writebehind import behind, writers
 from server.configuration import certificate
-from server.configuration.loading import Configuration, as_reloaded, exposes_passwords, warn_of_restart
-from server.engine.admission import Places
+from server.configuration.loading import Configuration
+from server.engine.admission import Slots
 from server.engine.listening import listen
 from server.engine.server import Plan, Server
 from server.handlers.handler import Mode
@@ -26,46 +26,52 @@ LOG = logging.getLogger("porter.server")
 
 @dataclass(frozen=True)
 class Share:
-    """What one worker gets of what all have together: the socket, the places, the cores for hashing."""
+    """What a worker gets from its parent: the common listener, its slots, and its number of hashing threads."""
 
     listener: socket.socket
-    places: Places
+    slots: Slots
     hash_threads: int
 
 
 class Service:
-    """One listening server and what it needs; closed when it is left."""
+    """A listening server and all that it needs, open until `close`."""
 
     def __init__(self, configuration: Configuration, cores: Cores | None = None, share: Share | None = None) -> None:
-        """Open everything and listen; raises Unavailable or ConfigurationError if something cannot be had.
+        """Open everything and listen. Raise Unavailable or ConfigurationError if that is not possible.
 
-        `cores` are those for hashing. A worker, one of several, gets its `share` of what they have together.
+        The hashing threads may use all `cores`. Only one of several workers gets a `share`.
         """
-        self._is_worker = share is not None
         self._name = "worker" if share else "server"
         hash_threads = share.hash_threads if share else None
         settings = configuration.settings
         self._configuration = configuration
         self._resources = Resources(settings.store, settings.registration_limits, hash_threads, cores)
-        self._logging = logs.configure(PROJECT_ROOT / settings.logging)
-        self._log_writer = WriteBehind(LOG)
-        LOG.info("%s started, pid %d, Porter %s", self._name, os.getpid(), VERSION)
-        make_room_for(configuration.settings.limits.max_connections)
+        self._logging = Logging(behind)
         try:
-            plan, self._shown = self._plan(configuration)
+            self._configure_log(configuration)
+        except PorterError:
+            self._end_log()
+            raise
+        LOG.info("%s started, pid %d, Porter %s", self._name, os.getpid(), VERSION)
+        make_room_for(settings.limits.max_connections)
+        try:
+            plan, self._summary = self._plan(configuration)
             listener = share.listener if share else listen(settings.host, settings.port)
-            self._server = Server(listener, plan, self._log_writer.note, share.places if share else None)
+            self._server = Server(listener, plan, share.slots if share else None)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             self._resources.close()
-            self._log_writer.end()
+            self._end_log()
             raise
-        self.description = f"{self._server_endpoint()} {self._shown}"
+        host, port = self._server.server_address[:2]
+        self.description = f"{format_endpoint(str(host), int(port))} {self._summary}"
         self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
         self._accepting.start()
-        if not self._is_worker:
+        if share is None:
             LOG.info("listening on %s", self.description)
-        self._log_writer.flush()  # whoever reads that it listens finds the pid in the log
+            suggest_writing_behind(self._logging, settings.logging)
+        for writer in writers(LOG):
+            writer.drain()  # a script that reads `Listening on` must find the pid in the log
 
     @property
     def port(self) -> int:
@@ -79,76 +85,87 @@ class Service:
     def connections(self) -> int:
         return len(self._server.connections)
 
-    def reload(self, configuration: Configuration) -> None:
-        """Give new connections another configuration; open ones keep theirs.
+    def apply(self, configuration: Configuration) -> None:
+        """Give new connections another configuration; open connections keep the old one.
 
-        Raises what starting raises, and changes nothing then.
+        Raise Unavailable or ConfigurationError, and change nothing, if that is not possible.
         """
-        choice = configuration.choices[configuration.settings.mode]
-        # The file may name another host, but until a restart this is the one that is listened on.
-        if wrong := exposes_passwords(configuration.settings, choice, str(self._server.server_address[0])):
-            raise Unavailable(wrong)
-        plan, shown = self._plan(configuration)
-        with self._log_writer.detached():
-            try:
-                self._logging = logs.configure(PROJECT_ROOT / configuration.settings.logging)
-            except ConfigurationError:
-                logs.apply(self._logging)
-                raise
-        if not self._is_worker:
-            warn_of_restart(configuration, self._configuration)
+        plan, summary = self._plan(configuration)
+        self._configure_log(configuration)
         make_room_for(configuration.settings.limits.max_connections)
-        self._configuration, self._shown = as_reloaded(configuration, self._configuration), shown
+        self._configuration, self._summary = configuration, summary
         self._server.take_plan(plan)
-        LOG.info("reloaded %s", shown)
+        LOG.info("reloaded %s", summary)
 
     def stop_listening(self) -> None:
-        self._server.close_listener()  # before a line in the log, which may have to wait for the disk
+        """Accept no more connections."""
+        self._server.close_listener()  # before the log line, which may wait for the disk
         LOG.info("stopping, %d connections open", self.connections)
         self._server.stop_listening()
         self._accepting.join()
 
     def drain(self) -> None:
-        """Let the connections finish, and cut those that have not within `drain_timeout`."""
+        """Let the connections finish, and cut those that take longer than `drain_timeout`."""
         cut = self._server.drain(self.drain_timeout)
         if cut:
-            LOG.warning("%d connections cut, they took too long", cut)
+            LOG.warning("%d connections cut: they took longer than drain_timeout", cut)
 
     def close(self) -> None:
-        """Free what is left after the drain; connections that have not ended even by being cut are left behind."""
+        """Close everything after the drain. A connection that does not end even when it is cut is left behind."""
         unfinished = self.connections
         self._server.server_close()
         self._resources.close()
-        self._log_writer.flush()  # a reload may be at it, and this line would overtake what came before
         LOG.info(f"{self._name} stopped" + (f", {unfinished} connections not finished" if unfinished else ""))
-        self._log_writer.end()
+        self._end_log()
 
     def abandon(self) -> None:
-        """Leave everything as it is, for the process to end now."""
+        """Log that the process ends now; leave everything as it is."""
         LOG.warning("%s stopped at once, %d connections not finished", self._name, self.connections)
-        self._log_writer.flush()
+
+    def _configure_log(self, configuration: Configuration) -> None:
+        """Set up the log, and start a thread that writes it. Raise Unavailable if the present log hangs."""
+        for writer in writers(LOG):
+            # To close a handler that hangs would hang, too, and hold the lock of the whole logging module.
+            if not writer.drain():
+                raise Unavailable("the log hangs: check the file or pipe that it is written to")
+        try:
+            self._logging.configure(PROJECT_ROOT / configuration.settings.logging)
+        finally:
+            for writer in writers(LOG):
+                writer.start()
+
+    def _end_log(self) -> None:
+        for writer in writers(LOG):
+            writer.stop()
 
     def _plan(self, configuration: Configuration) -> tuple[Plan, str]:
-        """What new connections get, and how it is shown: `(auth, TLS SHA256:...)`."""
+        """Return what new connections get, and a summary for the log: `(auth, TLS SHA256:...)`."""
         settings = configuration.settings
-        choice = configuration.choices[settings.mode]
+        choice = configuration.chosen
         tls = None
-        shown = f"({settings.mode}, no TLS)"
+        summary = f"({settings.mode}, no TLS)"
         if settings.tls.enabled:
             certificate.ensure(configuration.certificate, configuration.key)
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
-            shown = f"({settings.mode}, TLS {fingerprint})"
+            summary = f"({settings.mode}, TLS {fingerprint})"
         self._resources.registration_limits = settings.registration_limits
         try:
             shared = choice.handler_class.prepare(choice.options, self._resources)
         except PorterError:
             raise
-        except Exception as error:  # a handler of one's own may fail in any way
+        except Exception as error:  # a user's handler may fail in any way
             LOG.exception("the handler of mode %s could not be prepared", settings.mode)
-            raise Unavailable(f"mode {settings.mode} cannot be had: {type(error).__name__}: {error}") from error
+            raise Unavailable(
+                "the mode {mode} cannot be prepared: {fault}: {reason}",
+                mode=settings.mode,
+                fault=type(error).__name__,
+                reason=error,
+            ) from error
         mode = Mode(settings.mode, choice.options, settings.limits, shared)
-        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), shown
+        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), summary
 
-    def _server_endpoint(self) -> str:
-        host, port = self._server.server_address[:2]
-        return show_endpoint(str(host), int(port))
+
+def suggest_writing_behind(logging_: Logging, file: str) -> None:
+    """Log how a logging.yaml is written today, if this one is older. A thread runs its handlers all the same."""
+    if logging_.is_adapted:
+        LOG.info("%s names no common.log.writebehind.WriteBehind; conf/logging.yaml shows how it is used", file)

@@ -1,8 +1,8 @@
-"""Signals as numbers that the main thread waits for. What they mean is the service's business.
+"""Signals as numbers that the main thread waits for. What they mean is not known here.
 
-Python's C handler writes a byte into a socket at once, whatever the threads are doing, so none is missed; a queue
-read without a timeout in the main thread was seen to sleep through some. The byte only wakes: a burst of signals
-fills the socket, so which ones came is kept beside it.
+Python's C handler writes a byte into a socket at once, whatever the threads do, so no signal is missed. (A main
+thread that read a queue without a timeout was seen to sleep through some signals.) The byte only wakes the main
+thread: a burst of signals fills the socket, so their numbers are kept beside it.
 """
 
 import contextlib
@@ -23,22 +23,25 @@ _FIRST_TO_LAST = (WOKEN, *HANDLED, signal.SIGCHLD)
 
 
 class Signals:
-    """While it is open, these signals only come out of `wait`. To be used in the main thread."""
+    """Handles signals while it is open: they do nothing but come out of `wait`. Only for the main thread."""
 
     def __init__(
-        self, handled: Sequence[signal.Signals] = HANDLED, at_the_end: Callable[[], object] = lambda: None
+        self, handled: Sequence[signal.Signals] = HANDLED, on_stop: Callable[[], object] = lambda: None
     ) -> None:
-        """`at_the_end` is called whenever TERM or INT comes, at once, even if nobody waits for it."""
+        """Handle the signals `handled`.
+
+        The signal handler itself calls `on_stop` when TERM or INT comes, even while the main thread does not wait.
+        """
         self._handled = handled
-        self._at_the_end = at_the_end
+        self._on_stop = on_stop
 
     def __enter__(self) -> Self:
-        self._came: set[int] = set()
+        self._pending: set[int] = set()
         self._reader, self._writer = socket.socketpair()
         self._writer.setblocking(False)
         self._previous_descriptor = signal.set_wakeup_fd(self._writer.fileno(), warn_on_full_buffer=False)
-        self._previous = {number: signal.signal(number, self._note) for number in self._handled}
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handled)  # some may have been held back until now
+        self._previous = {number: signal.signal(number, self._record) for number in self._handled}
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, self._handled)  # a start blocks some of them until now
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
@@ -49,16 +52,17 @@ class Signals:
         self._writer.close()
 
     def wait(self, timeout: float | None = None, beside: int | None = None) -> int | None:
-        """The next number: TERM and INT before HUP; None if none comes within `timeout` seconds.
+        """Return the number of the next signal, TERM and INT before HUP, or None if none comes in `timeout` seconds.
 
-        WOKEN after `wake`, and when the descriptor `beside` can be read. Equal ones that came together are one.
+        Return WOKEN after `wake`, and when the descriptor `beside` can be read. Equal signals that came together
+        count as one.
         """
         latest = math.inf if timeout is None else time.monotonic() + timeout
         poller = select.poll()
         poller.register(self._reader, select.POLLIN)
         if beside is not None:
             poller.register(beside, select.POLLIN)
-        while not self._came:
+        while not self._pending:
             left = latest - time.monotonic()
             ready = dict(poller.poll(poll_milliseconds(left)))
             if self._reader.fileno() in ready:
@@ -67,18 +71,18 @@ class Signals:
                 return WOKEN
             elif left <= 0:
                 return None
-        number = min(self._came, key=_FIRST_TO_LAST.index)
-        self._came.discard(number)
+        number = min(self._pending, key=_FIRST_TO_LAST.index)
+        self._pending.discard(number)
         return number
 
     def wake(self) -> None:
-        """Make `wait` return in the main thread; may be called from any thread."""
-        self._came.add(WOKEN)
+        """Make `wait` return in the main thread. Any thread may call this."""
+        self._pending.add(WOKEN)
         with contextlib.suppress(BlockingIOError, OSError):
             self._writer.send(b"\0")
 
-    def _note(self, number: int, _frame: FrameType | None) -> None:
-        # By Python, in the main thread, before it looks at `_came` again.
-        self._came.add(number)
+    def _record(self, number: int, _frame: FrameType | None) -> None:
+        # Python calls this in the main thread, before `wait` looks at `_pending` again.
+        self._pending.add(number)
         if number in (signal.SIGTERM, signal.SIGINT):
-            self._at_the_end()
+            self._on_stop()

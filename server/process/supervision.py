@@ -1,6 +1,6 @@
-"""A server of several processes: what the parent does from the start to the stop, and what a worker does.
+"""A server of several processes: what the parent does from start to stop, and what each worker does.
 
-How processes are started and watched is in workers.py; how one serves, in service.py and lifecycle.py.
+It does not know how processes are started and watched (workers.py), and how one serves (service.py, lifecycle.py).
 """
 
 import contextlib
@@ -10,144 +10,124 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
-from functools import partial
 from typing import NoReturn
 
 from common import PROJECT_ROOT, VERSION
-from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailable
-from common.log import logs
+from common.errors import ExitStatus, PorterError
+from common.log.logs import Logging
+from common.log.writebehind import behind
 from server.configuration import certificate
-from server.configuration.loading import Configuration, Overrides, as_reloaded, exposes_passwords, warn_of_restart
-from server.engine.admission import SharedPlaces
+from server.configuration.loading import Configuration, Source
+from server.engine.admission import SharedSlots
 from server.engine.listening import listen
 from server.machine import Cores
+from server.process import budget
 from server.process.lifecycle import Lifecycle, is_gone
-from server.process.reloading import reload
-from server.process.service import Service, Share
+from server.process.reloading import Reloader
+from server.process.service import Service, Share, suggest_writing_behind
 from server.process.signals import HANDLED, Signals
 from server.process.workers import Workers
 
 LOG = logging.getLogger("porter.server")
 
-_LONGEST_STOP = 1.4
-"""Seconds after the drain at which the parent ends, whatever holds it up."""
 
+class Supervisor:
+    """The parent of the workers: opens what they share, and serves no clients. It has no threads, so it may fork."""
 
-def supervise(
-    configuration: Configuration,
-    load: Callable[[], Configuration],
-    overrides: Overrides,
-    count: int,
-    cores: Cores,
-    terminal: int | None,
-) -> NoReturn:
-    """Serve with `count` workers until a signal ends it; raises Unavailable or ConfigurationError at the start."""
-    settings = configuration.settings
-    logging_before = logs.configure(PROJECT_ROOT / settings.logging)
-    LOG.info("server started, pid %d, %d workers, Porter %s", os.getpid(), count, VERSION)
-    try:
-        if settings.tls.enabled:
-            certificate.ensure(configuration.certificate, configuration.key)  # once, and not by each
-        listener = listen(settings.host, settings.port)
-        places = SharedPlaces(count)
-        share = partial(_share, listener, places, max(1, len(cores) // count))
-        keeps_to_cores = settings.cpu_affinity == "auto"
-        work = partial(_serve, load, overrides, share, cores, keeps_to_cores)
-        workers = Workers(count, partial(work, configuration), places.clear)
+    def __init__(self, source: Source, configuration: Configuration, count: int, cores: Cores) -> None:
+        """Listen, for `count` workers. Raise Unavailable or ConfigurationError if that is not possible."""
+        settings = configuration.settings
+        self._source = source
+        self._cores = cores
+        self._hash_threads = max(1, len(cores) // count)
+        self._logging = Logging(behind)
+        self._logging.configure(PROJECT_ROOT / settings.logging)
+        LOG.info("server started, pid %d, %d workers, Porter %s", os.getpid(), count, VERSION)
+        self._slots = SharedSlots(count)
+        self._workers = Workers(count, self._work, self._slots.clear)
+        self._reloader = Reloader(source, configuration, self._apply)
+        try:
+            if settings.tls.enabled:
+                certificate.ensure(configuration.certificate, configuration.key)  # once, for all workers
+            self._listener = listen(settings.host, settings.port)
+        except PorterError as error:
+            LOG.error("cannot start: %s", error)
+            raise
 
-        def end() -> None:
-            # Here, since the parent has no threads: what blocks, such as a log that nobody reads, blocks it.
-            workers.end()
-            if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
-                signal.setitimer(signal.ITIMER_REAL, configuration.settings.limits.drain_timeout + _LONGEST_STOP)
-
-        signal.signal(signal.SIGALRM, lambda *_: workers.abandon())
-        with Signals((*HANDLED, signal.SIGCHLD), end) as signals:
-            description = workers.start(signals)
+    def run(self, terminal: int | None) -> NoReturn:
+        """Serve until a signal ends the server. Raise Unavailable if a worker cannot start."""
+        signal.signal(signal.SIGALRM, lambda *_: self._workers.abandon())
+        with Signals((*HANDLED, signal.SIGCHLD), self._end) as signals:
+            try:
+                description = self._workers.start(signals)
+            except PorterError as error:
+                LOG.error("cannot start: %s", error)
+                raise
             if description is not None:
                 LOG.info("listening on %s", description)
+                suggest_writing_behind(self._logging, self._reloader.running.settings.logging)
                 print(f"Listening on {description}", flush=True)
-            while description is not None:
-                number = signals.wait(workers.watch())
-                if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGHUP and is_gone(terminal)):
-                    break
-                if number == signal.SIGHUP and (changed := _checked(load, configuration)):
-                    configuration = changed
-                    logging_before = _log_anew(configuration, logging_before)
-                    workers.reload(partial(work, configuration))
+                self._watch(signals, terminal)
             with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)
-            listener.close()
-            workers.stop(signals, configuration.settings.limits.drain_timeout)
-    except PorterError as error:
-        LOG.error("cannot start: %s", error)
-        raise
-    LOG.info("server stopped")
-    logging.shutdown()
-    os._exit(ExitStatus.DONE)
+                self._listener.shutdown(socket.SHUT_RDWR)
+            self._listener.close()
+            self._workers.stop(signals, self._drain_timeout)
+        LOG.info("server stopped")
+        logging.shutdown()
+        os._exit(ExitStatus.DONE)
+
+    @property
+    def _drain_timeout(self) -> float:
+        return self._reloader.running.settings.limits.drain_timeout
+
+    def _watch(self, signals: Signals, terminal: int | None) -> None:
+        """Replace workers and reload on HUP, until a signal ends the server."""
+        while True:
+            number = signals.wait(self._workers.watch())
+            if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGHUP and is_gone(terminal)):
+                return
+            if number == signal.SIGHUP:
+                self._reloader.reload()
+
+    def _end(self) -> None:
+        """Make the workers drain. The signal handler calls this, in the middle of any other code.
+
+        The parent has no threads: if something blocks, such as a log that nobody reads, the whole parent blocks. So a
+        timer of the kernel ends it in time.
+        """
+        self._workers.end()
+        if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
+            signal.setitimer(signal.ITIMER_REAL, self._drain_timeout + budget.PARENT)
+
+    def _apply(self, configuration: Configuration) -> None:
+        """Make the workers apply a configuration, after a check that is done once for all of them."""
+        if configuration.settings.tls.enabled:
+            certificate.ensure(configuration.certificate, configuration.key)
+            certificate.context(configuration.certificate, configuration.key)
+        self._logging.configure(PROJECT_ROOT / configuration.settings.logging)
+        self._workers.reload()
+
+    def _work(self, number: int, report: Callable[[str], None]) -> NoReturn:
+        """Serve, in a worker, with the configuration that the parent had when it forked."""
+        configuration = self._reloader.running
+        if configuration.settings.cpu_affinity == "auto":
+            self._cores.keep_to(number)
+        with Signals() as signals:
+            share = Share(self._listener, self._slots.of(number), self._hash_threads)
+            service = Service(configuration, self._cores, share)
+            reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)
+            lifecycle = Lifecycle(signals, service, reloader.reload)
+            threading.Thread(target=self._end_with_parent, name="parent", daemon=True).start()
+            report(service.description)
+            lifecycle.obey(None)
+
+    def _end_with_parent(self) -> None:
+        """Wait until the parent has ended, in a thread of a worker, and then end this worker."""
+        self._workers.wait_for_parents_end()
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)  # frees the port for the next server, as the parent would do
+        os.kill(os.getpid(), signal.SIGTERM)
 
 
-def _share(listener: socket.socket, places: SharedPlaces, hash_threads: int, number: int) -> Share:
-    return Share(listener, places.of(number), hash_threads)
-
-
-def _serve(
-    load: Callable[[], Configuration],
-    overrides: Overrides,
-    share: Callable[[int], Share],
-    cores: Cores,
-    keeps_to_cores: bool,
-    configuration: Configuration,
-    number: int,
-    workers: Workers,
-    say: Callable[[str], None],
-) -> NoReturn:
-    """What a worker does."""
-    if keeps_to_cores:
-        cores.keep_to(number)
-    with Signals() as signals:
-        listener = share(number).listener
-        service = Service(configuration, cores, share(number))
-        life = Lifecycle(signals, service, partial(reload, service, load, overrides))
-
-        def end_with_parent() -> None:
-            workers.wait_for_parents_end()
-            with contextlib.suppress(OSError):
-                listener.shutdown(socket.SHUT_RDWR)  # nobody else is left to free the port for the next server
-            os.kill(os.getpid(), signal.SIGTERM)
-
-        threading.Thread(target=end_with_parent, name="parent", daemon=True).start()
-        say(service.description)
-        life.obey(None)
-
-
-def _checked(load: Callable[[], Configuration], running: Configuration) -> Configuration | None:
-    """What the workers are to follow, if it is right; what is wrong is said once, and not by each of them."""
-    try:
-        loaded = load()
-        changed = as_reloaded(loaded, running)
-        settings = changed.settings
-        if wrong := exposes_passwords(settings, changed.choices[settings.mode], settings.host):
-            raise Unavailable(wrong)
-        if settings.tls.enabled:
-            certificate.ensure(changed.certificate, changed.key)
-            certificate.context(changed.certificate, changed.key)
-        warn_of_restart(loaded, running)
-        return changed
-    except ConfigurationError as error:
-        for problem in error.problems:
-            LOG.error("not reloaded: %s", problem)
-    except PorterError as error:
-        LOG.error("not reloaded: %s", error)
-    except Exception:  # that of a handler being imported
-        LOG.exception("not reloaded")
-    return None
-
-
-def _log_anew(configuration: Configuration, before: dict[str, object]) -> dict[str, object]:
-    """Follow the configuration of the log; what is wrong with it, the workers say."""
-    try:
-        return logs.configure(PROJECT_ROOT / configuration.settings.logging)
-    except ConfigurationError:
-        logs.apply(before)
-        return before
+def _announce_nothing(_source: Source, _loaded: Configuration, _running: Configuration) -> None:
+    """Log nothing: the parent logs it, once for all workers."""

@@ -1,9 +1,11 @@
 """Several processes that serve on one socket, and their parent, which starts, watches and replaces them.
 
-The parent has no threads, so that it may fork at any time, and serves nobody. What serving is, it does not know.
+The parent has no threads, so that it may fork at any time, and it serves no clients. What workers serve is not known
+here.
 """
 
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -13,15 +15,13 @@ from dataclasses import dataclass
 from typing import NoReturn, TypeAlias
 
 from common.errors import ExitStatus, PorterError, Unavailable
+from server.process import budget
 from server.process.signals import HANDLED, WOKEN, Signals
 
 LOG = logging.getLogger("porter.server")
 
-_GRACE = 1.2
-"""Seconds after the drain in which the workers end; then they are killed."""
-
 _PAUSE = 0.5
-"""Seconds until a worker that has not lived for longer than that is replaced."""
+"""Seconds. A worker that lived no longer than this is replaced after a pause of the same length."""
 
 
 @dataclass
@@ -39,16 +39,11 @@ class _Worker:
         self.signal(signal.SIGTERM)
 
 
-Work: TypeAlias = "Callable[[int, Workers, Callable[[str], None]], NoReturn]"
+Work: TypeAlias = Callable[[int, Callable[[str], None]], NoReturn]
 
 
 class Workers:
-    """`work` is what a worker does, and never returns: it gets its number, this, and what to call when it is ready.
-
-    It begins with the signals blocked, and unblocks them when it waits for them.
-
-    `forget` is told the number of a worker that has ended.
-    """
+    """Starts, watches and replaces the workers."""
 
     def __init__(
         self,
@@ -56,18 +51,24 @@ class Workers:
         work: Work,
         forget: Callable[[int], None] = lambda _: None,
     ) -> None:
+        """Start no worker yet.
+
+        `work` runs in a worker and never returns. It gets the worker's number, and a function to call, with a
+        description, when the worker is ready. It begins with the signals blocked, and must unblock them when it
+        waits for them. `forget` gets the number of each worker that has ended.
+        """
         self._count = count
         self._work = work
         self._forget = forget
         self._workers: dict[int, _Worker] = {}
-        self._missing: dict[int, float] = {}  # the numbers of those who have died, and when to replace them
-        # The parent alone holds the writing end: when it is gone, however it went, the workers read the end of it.
+        self._missing: dict[int, float] = {}  # the numbers of dead workers, and when to replace them
+        # Only the parent holds the writing end: when the parent ends, in any way, the workers read an end of file.
         self._life_reader, self._life_writer = os.pipe()
 
     def start(self, signals: Signals) -> str | None:
-        """Start them all; what they say of themselves, None if a TERM or INT came meanwhile.
+        """Start all workers. Return the description that they report, or None if TERM or INT came meanwhile.
 
-        Raises Unavailable if one cannot start.
+        Raise Unavailable if one cannot start.
         """
         text = None
         try:
@@ -75,21 +76,20 @@ class Workers:
                 while (number := signals.wait(beside=report)) != WOKEN:
                     if number in (signal.SIGTERM, signal.SIGINT):
                         return None
-                text = _read(report)
-                if not text.startswith("ready "):
-                    raise Unavailable(text.removeprefix("failed ") or "a worker could not be started")
+                is_ready, text = _read(report)
+                if not is_ready:
+                    raise Unavailable("{reason}", reason=text)
         except (OSError, Unavailable) as error:
             self.stop(signals, drain_timeout=0)
-            raise Unavailable(str(error)) from error
-        return text and text.removeprefix("ready ")
+            raise Unavailable("{reason}", reason=error) from error
+        return text
 
-    def reload(self, work: Work) -> None:
-        """Tell all, and have those who come later do this `work`."""
-        self._work = work
+    def reload(self) -> None:
+        """Tell all workers to load the configuration again."""
         self._signal(signal.SIGHUP)
 
     def watch(self) -> float | None:
-        """Replace those who have died; in how many seconds to look again, None for when one dies."""
+        """Replace dead workers. Return the seconds until the next call, or None if it can wait until one dies."""
         self.reap()
         now = time.monotonic()
         for number in [number for number, moment in self._missing.items() if moment <= now]:
@@ -102,40 +102,40 @@ class Workers:
         return max(0.0, min(self._missing.values()) - now) if self._missing else None
 
     def stop(self, signals: Signals, drain_timeout: float) -> None:
-        """Have them drain, if they do not yet, and wait for their end. Who takes too long is killed."""
+        """Make all workers drain and wait for their end. Kill those that need longer than `drain_timeout` seconds."""
         self._missing.clear()
         for worker in self._workers.values():
-            if not worker.is_ending:  # because nobody was told, or it has been started since
+            if not worker.is_ending:  # no TERM or INT came, or the worker was started after it
                 worker.end()
         LOG.info("stopping, %d workers", len(self._workers))
-        latest = time.monotonic() + drain_timeout + _GRACE
+        latest = time.monotonic() + drain_timeout + budget.WORKERS
         while self._workers:
             if signals.wait(latest - time.monotonic()) is None:
-                LOG.warning("%d workers killed, they took too long", len(self._workers))
+                LOG.warning("%d workers killed: they did not stop in time", len(self._workers))
                 self._signal(signal.SIGKILL)
-                latest += _GRACE
+                latest += budget.WORKERS
             self.reap()
 
     def end(self) -> None:
-        """Have them drain, and if they do already, end at once; may be called amid anything else."""
+        """Make all workers drain; a worker that drains already ends at once. A signal handler may call this."""
         for worker in self._workers.values():
             worker.end()
 
     def abandon(self) -> NoReturn:
-        """Kill them and end this process."""
+        """Kill all workers and end this process."""
         self._signal(signal.SIGKILL)
         os._exit(ExitStatus.DONE)
 
     def reap(self) -> None:
-        """Take note of those who have ended."""
+        """Collect the workers that have ended."""
         for number, worker in list(self._workers.items()):
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 del self._workers[number]
                 self._forget(number)
-                self._has_ended(number, worker, os.waitstatus_to_exitcode(status))
+                self._record_end(number, worker, os.waitstatus_to_exitcode(status))
 
-    def _has_ended(self, number: int, worker: _Worker, code: int) -> None:
+    def _record_end(self, number: int, worker: _Worker, code: int) -> None:
         now = time.monotonic()
         self._missing[number] = now if now - worker.started > _PAUSE else now + _PAUSE
         if code:
@@ -147,15 +147,15 @@ class Workers:
             worker.signal(number)
 
     def _start(self, number: int) -> int:
-        """Fork a worker; the descriptor on which it says that it is ready, or why not."""
+        """Fork a worker. Return the descriptor on which it reports that it is ready, or why not."""
         reader, writer = os.pipe()
-        # Until the worker waits for signals itself, it would note them where nobody looks: so they wait.
+        # The worker inherits the parent's `Signals`, which it never reads: signals stay blocked until it has its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(reader)
-                self._be_worker(number, writer)
+                self._run_worker(number, writer)
             self._workers[number] = _Worker(pid, time.monotonic())
         except OSError:
             os.close(reader)
@@ -165,32 +165,37 @@ class Workers:
             os.close(writer)
         return reader
 
-    def _be_worker(self, number: int, report: int) -> NoReturn:
-        # Of its own group, so that Ctrl-C on the terminal is the parent's to pass on, and comes once.
+    def _run_worker(self, number: int, report: int) -> NoReturn:
+        # A process group of its own: Ctrl-C reaches only the parent, which passes it on, so it comes once.
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
         os.close(self._life_writer)
 
-        def say(text: str) -> None:
-            with contextlib.suppress(OSError):  # nobody waits to hear that one is replaced
-                os.write(report, text.encode())
+        def send(is_ready: bool, text: str) -> None:
+            with contextlib.suppress(OSError):  # the parent does not read the report of a replacement
+                os.write(report, json.dumps([is_ready, text]).encode())
                 os.close(report)
 
         try:
-            self._work(number, self, lambda text: say(f"ready {text}"))
+            self._work(number, lambda text: send(True, text))
         except PorterError as error:
-            say(f"failed {error}")
+            send(False, str(error))
             os._exit(error.status)
         except BaseException:
             LOG.exception("a worker failed")
             os._exit(ExitStatus.UNAVAILABLE)
 
     def wait_for_parents_end(self) -> None:
-        """To be called in a worker, in a thread of its own: returns when the parent is gone."""
+        """Return when the parent has ended. Call this in a worker, in a thread of its own."""
         while os.read(self._life_reader, 1):
             pass
 
 
-def _read(report: int) -> str:
+def _read(report: int) -> tuple[bool, str]:
+    """Return whether a worker is ready, and its description, or the reason why it is not."""
     with os.fdopen(report, "rb") as stream:
-        return stream.read().decode()
+        data = stream.read()
+    if not data:
+        return False, "a worker ended before it was ready"
+    is_ready, text = json.loads(data)
+    return is_ready, text
