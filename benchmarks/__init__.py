@@ -1,1 +1,1 @@
-"""Measuring: a load generator for any server that speaks Porter's protocol, and a comparison with other servers."""
+"""Measurements: a load generator for any server with Porter's protocol, and a comparison with other servers."""

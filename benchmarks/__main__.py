@@ -1,4 +1,4 @@
-"""`./run.sh bench`. Only what ends it is here, so that Ctrl-C is heard while the rest is imported."""
+"""Starts `./run.sh bench`. The rest is imported inside `main`, so that Ctrl-C works during the imports."""
 
 from common.program import run
 

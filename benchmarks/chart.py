@@ -1,4 +1,4 @@
-"""The pictures: bars for a comparison, latency and throughput for a run. Only this module knows matplotlib."""
+"""The charts: bars for a comparison, throughput and latency for a run. Only this module knows matplotlib."""
 
 from pathlib import Path
 from typing import Any
@@ -17,10 +17,10 @@ def _pyplot() -> Any:
 
 
 def draw_run(path: Path, result: Result) -> None:
-    """Throughput by the second, and how many answers came within which time."""
+    """Draw the throughput in each second, and the distribution of the latencies."""
     pyplot = _pyplot()
     figure, (left, right) = pyplot.subplots(1, 2, figsize=(10, 4), layout="constrained")
-    seconds = sorted(result.by_second)[:-1] or sorted(result.by_second)  # the last one may be cut short
+    seconds = sorted(result.by_second)[:-1] or sorted(result.by_second)  # the last second may be incomplete
     left.plot([second + 1 for second in seconds], [result.by_second[second] for second in seconds], marker=".")
     left.set(xlabel="second", ylabel="messages a second", ylim=(0, None))
     latencies = sorted(result.latencies)
@@ -36,7 +36,7 @@ def draw_run(path: Path, result: Result) -> None:
 
 
 def draw_comparison(path: Path, figures: Figures) -> None:
-    """Messages a second of each server, a panel for each kind of work."""
+    """Draw the messages a second of each server, with one panel for each kind of work."""
     pyplot = _pyplot()
     figure, panels = pyplot.subplots(2, 3, figsize=(12, 7), layout="constrained")
     for panel, cell in zip(panels.flat, CELLS, strict=True):

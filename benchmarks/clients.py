@@ -1,4 +1,4 @@
-"""The clients of one process: each a connection and what it does, step by step, whenever bytes have come."""
+"""The clients of one process: each one has a connection, and takes its next step when bytes have come."""
 
 import time
 from collections import deque
@@ -9,12 +9,12 @@ from benchmarks.work import Kinds, Refused, Work, admission, bursts
 from common.wire.framing import split
 from common.wire.tls import client_context
 
-_LIMIT = 67_108_864
-_NOT_AN_ECHO = "an answer is not what was sent: a server in echo mode is wanted, or --name for one in auth mode"
+_LIMIT = 67_108_864  # bytes of a message
+_NOT_AN_ECHO = "an answer is not what was sent: use a server in echo mode, or --name for one in auth mode"
 
 
 class Tally:
-    """What the clients of one process have done; times are in seconds."""
+    """The answers that the clients of one process have got. Times are in seconds."""
 
     def __init__(self) -> None:
         self.messages = 0
@@ -22,7 +22,7 @@ class Tally:
 
 
 class Client:
-    """The first part of every client: a connection, TLS if wanted, and being let in where there is an account."""
+    """The first part of every client: a connection, TLS if wanted, and the login if there is an account."""
 
     def __init__(self, work: Work, number: int, tally: Tally) -> None:
         self.work = work
@@ -33,7 +33,7 @@ class Client:
         self.open()
 
     def open(self) -> None:
-        """Raises OSError if nobody listens."""
+        """Connect and begin. Raise OSError if the connection fails."""
         self.started = time.monotonic()
         self.connection = Connection(self.work, self._context)
         self._agreed = self._context is None
@@ -45,16 +45,17 @@ class Client:
             next(self._admission)
         self.is_over = False
         if not self._agreed:
-            self.on_event()  # the handshake begins with our word
+            self.on_event()  # the client begins the handshake
         elif self.is_in:
             self.begin()
 
     @property
     def is_in(self) -> bool:
+        """Return whether the handshake and the login are done."""
         return self._agreed and self._admission is None
 
     def on_event(self) -> None:
-        """Something has come, or can be sent. Raises OSError or a PorterError when it goes wrong."""
+        """Receive the bytes that have come, and send those that wait. Raise OSError or a PorterError on failure."""
         if not self._agreed:
             self._agreed = self.connection.is_agreed()
             if self._agreed and self._admission is None:
@@ -64,20 +65,20 @@ class Client:
             self.connection.send(b"")
         while (data := self.connection.receive()) is not None:
             if not data:
-                raise ConnectionResetError("the server ended it")
+                raise ConnectionResetError("the server closed the connection")
             if self._admission is not None:
-                self._be_admitted(data)
+                self._continue_admission(data)
             else:
                 self.on_data(data)
             if not self.connection.has_more():
                 return
 
-    def _be_admitted(self, data: bytes) -> None:
+    def _continue_admission(self, data: bytes) -> None:
         texts, end = split(self._data + data, _LIMIT)
         self._data = (self._data + data)[end:]
         for text in texts:
             if self._admission is None:
-                raise Refused("the server says more than a greeting")
+                raise Refused("the server sent more than a greeting")
             try:
                 answer = self._admission.send(text)
             except StopIteration as admitted:
@@ -88,10 +89,10 @@ class Client:
                 self.connection.send(answer)
 
     def begin(self) -> None:
-        """The connection is there, and we are let in."""
+        """Do the work after the handshake and the login."""
 
     def on_data(self, data: bytes) -> None:
-        """Answers, or parts of them, have come."""
+        """Handle the bytes of answers; an answer may be incomplete."""
 
     def _done(self, count: int, since: float) -> None:
         self.tally.messages += count
@@ -99,7 +100,7 @@ class Client:
 
 
 class Echoing(Client):
-    """A burst, its echo, the next burst: as fast as the server answers."""
+    """Sends a burst, waits for its echo, and sends the next burst: as fast as the server answers."""
 
     def begin(self) -> None:
         self._turn = 0
@@ -130,7 +131,7 @@ class Echoing(Client):
 
 
 class Paced(Client):
-    """Messages at given moments, whether the last was answered or not; latencies count from those moments."""
+    """Sends messages at given moments, answered or not. Latencies count from those moments."""
 
     def begin(self) -> None:
         self._due: deque[float] = deque()
@@ -140,6 +141,7 @@ class Paced(Client):
         self._data = b""
 
     def send_one(self, moment: float) -> None:
+        """Send a message that was due at `moment`, a time of time.monotonic()."""
         self._due.append(moment)
         self.connection.send(self._frames[self._sent % 2])
         self._sent += 1
@@ -155,7 +157,7 @@ class Paced(Client):
 
 
 class Visiting(Client):
-    """A connection, one message and its echo or just the greeting, and the end; then it `is_over`."""
+    """Connects, waits for one echo or for the greeting, and ends. Then it `is_over`."""
 
     def begin(self) -> None:
         if self.work.kind is Kinds.CONNECT:

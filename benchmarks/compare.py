@@ -1,7 +1,7 @@
-"""Porter beside other servers: the same work, in turns, several rounds, and the medians.
+"""Compares Porter with other servers: the same work, in turns, in several rounds, with medians as the result.
 
-Each server is kept on one core, and the load on the others, since what is left to chance there is more than the
-difference between servers. socketserver is measured a second time as both start by default, on all cores.
+Each server runs on one core, and the load on the other cores. Otherwise chance would matter more than the difference
+between the servers. Porter and socketserver are measured a second time without this, on all cores.
 """
 
 import json
@@ -23,13 +23,13 @@ BY_DEFAULT = " by default"
 
 
 def compare(rounds: int, seconds: float, picture: Path | None, *, as_json: bool) -> int:
-    """Measure all, show the table, and draw it if `picture` is given."""
+    """Measure all servers, `seconds` for each kind of work. Print the table, and draw it if `picture` is given."""
     cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
     alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
     figures = _measure([PORTER, *PEERS], rounds, seconds, alone, others)
-    rivals = ["socketserver", PORTER]
-    by_default = _measure(rivals, rounds, seconds, None, None)
-    figures |= {name + BY_DEFAULT: by_default[name] for name in rivals}
+    names = ["socketserver", PORTER]
+    by_default = _measure(names, rounds, seconds, None, None)
+    figures |= {name + BY_DEFAULT: by_default[name] for name in names}
     if as_json:
         shown = {name: {cell: vars(figure) for cell, figure in row.items()} for name, row in figures.items()}
         print(json.dumps(shown, indent=2))
@@ -51,10 +51,10 @@ def _measure(
         for number in range(rounds):
             for cell, work in CELLS.items():
                 for server in servers:
-                    what = f"round {number + 1} of {rounds}, {cell}, {server.name}"
+                    label = f"round {number + 1} of {rounds}, {cell}, {server.name}"
                     mine = replace(work, port=server.port, seconds=seconds)
-                    with Progress(mine.warmup + mine.seconds, what) as progress:
-                        figure = _one(server, mine, load_cores, progress)
+                    with Progress(mine.warmup + mine.seconds, label) as progress:
+                        figure = _measure_one(server, mine, load_cores, progress)
                     found.setdefault((server.name, cell), []).append(figure)
     return {
         name: {
@@ -68,18 +68,18 @@ def _measure(
     }
 
 
-def _one(server: RunningServer, work: Work, cores: list[int] | None, progress: Progress) -> Figure:
+def _measure_one(server: RunningServer, work: Work, cores: list[int] | None, progress: Progress) -> Figure:
     before = server.cpu_seconds()
     result = measure(work, max(1, len(cores or [])), progress.tell, cores)
     spent = server.cpu_seconds() - before
     for text, count in result.errors.items():
         print(f"{server.name}: error, {count} times: {text}", file=sys.stderr)
-    # The warm-up is in the processor's time, and so in the messages that it is divided by.
+    # The processor time includes the warm-up, so the number of messages must include it, too.
     return Figure(result.rate, spent / (result.rate * (work.seconds + work.warmup)) * 1e6 if result.rate else 0.0)
 
 
 def table(figures: Figures) -> str:
-    """In Markdown: messages a second with the processor's time for each, then Porter's part of them."""
+    """Return two tables in Markdown: the figures of each server, and Porter's rate divided by that of each peer."""
     heads, rule = " | ".join(CELLS), "|---" * (len(CELLS) + 1) + "|"
     lines = [f"| messages a second (\u00b5s of processor each) | {heads} |", rule]
     for name, row in figures.items():

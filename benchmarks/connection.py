@@ -1,4 +1,7 @@
-"""A connection that never blocks, plain or with TLS: what a load generator keeps hundreds of."""
+"""A connection that never blocks, plain or with TLS. A load generator has hundreds of them.
+
+It does not know what the bytes mean.
+"""
 
 import contextlib
 import socket
@@ -6,17 +9,17 @@ import ssl
 
 from benchmarks.work import Work
 
-# One for all connections: a buffer of that size made for each read would take longer than the read.
+# One buffer for all connections: a new buffer of this size for each read would take longer than the read.
 _buffer = memoryview(bytearray(262_144))
 
-_NO_TLS = "the server ended it during the TLS handshake: does it allow so many connections?"
+_HANDSHAKE_CUT = "the server closed the connection during the TLS handshake: does it allow so many connections?"
 
 
 class Connection:
-    """`wants_to_send` tells whether bytes are left that the kernel did not take."""
+    """A connection to the server of a `Work`."""
 
     def __init__(self, work: Work, context: ssl.SSLContext | None) -> None:
-        """Connected, but TLS not yet agreed on; raises OSError if nobody listens."""
+        """Connect, without the TLS handshake. Raise OSError if the connection fails."""
         self.socket = socket.create_connection((work.host, work.port), timeout=10)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.setblocking(False)
@@ -31,32 +34,33 @@ class Connection:
 
     @property
     def wants_to_send(self) -> bool:
+        """Return whether there are bytes that the kernel has not taken yet."""
         return bool(self._unsent)
 
     def is_agreed(self) -> bool:
-        """Go on with the handshake, if there is one to do; whether it is done."""
+        """Continue the TLS handshake, if there is one. Return whether it is done."""
         if isinstance(self.socket, ssl.SSLSocket):
             try:
                 self.socket.do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
             except ssl.SSLEOFError as error:
-                raise ConnectionResetError(_NO_TLS) from error
+                raise ConnectionResetError(_HANDSHAKE_CUT) from error
         return True
 
     def receive(self) -> bytes | None:
-        """What has come, b"" at the end, None if nothing has."""
+        """Return the bytes that have come, b"" at the end of the stream, or None if there are none yet."""
         try:
             return _buffer[: self.socket.recv_into(_buffer)].tobytes()
         except (BlockingIOError, ssl.SSLWantReadError):
             return None
 
     def has_more(self) -> bool:
-        """Whether TLS holds bytes that poll() does not see."""
+        """Return whether TLS holds bytes that poll() does not see."""
         return isinstance(self.socket, ssl.SSLSocket) and self.socket.pending() > 0
 
     def send(self, data: bytes) -> None:
-        """Send as much as the kernel takes; the rest goes with the next call, which may have no data."""
+        """Send as many bytes as the kernel takes. The next call sends the rest first; its `data` may be empty."""
         data = self._unsent + data
         sent = 0
         with contextlib.suppress(BlockingIOError, ssl.SSLWantWriteError):

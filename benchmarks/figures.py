@@ -1,4 +1,4 @@
-"""What a comparison measures: the kinds of work, and the figures of each server. How is in compare.py."""
+"""The kinds of work in a comparison, and the figures of each server. The measurement itself is in compare.py."""
 
 from dataclasses import dataclass, replace
 
@@ -17,7 +17,7 @@ CELLS = {
 
 @dataclass(frozen=True)
 class Figure:
-    """Medians: messages a second, and microseconds of the server's processor time for each."""
+    """The medians of a server: messages a second, and microseconds of its processor time for each message."""
 
     rate: float
     cost: float

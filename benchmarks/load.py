@@ -1,4 +1,4 @@
-"""The load of one process: its clients in one loop, for so long. What they say is not known here."""
+"""The load of one process: it runs its clients in one loop. It does not know what they send."""
 
 import heapq
 import resource
@@ -11,12 +11,12 @@ from benchmarks.results import Result
 from benchmarks.work import Kinds, Work
 from common.errors import PorterError, Unavailable
 
-_PATIENCE = 30.0
-_MOST_ERRORS = 1000
+_ADMISSION_TIMEOUT = 30.0  # seconds
+_MAX_ERRORS = 1000
 
 
 class Load:
-    """`numbers` are those of its clients among all processes' clients; closed when it is left."""
+    """The clients with the given `numbers`, which are unique over all processes. `with` closes the connections."""
 
     def __init__(self, work: Work, numbers: range) -> None:
         self._work = work
@@ -38,16 +38,19 @@ class Load:
             client.connection.close()
 
     def settle(self) -> None:
-        """Until all are let in, where they stay; raises PorterError or OSError if one is not."""
-        deadline = time.monotonic() + _PATIENCE
+        """Wait until all clients are logged in, if their connections stay open.
+
+        Raise PorterError or OSError if a client fails, and TimeoutError after 30 seconds.
+        """
+        deadline = time.monotonic() + _ADMISSION_TIMEOUT
         while self._work.kind is Kinds.MESSAGES and not all(client.is_in for client in self._clients.values()):
             if time.monotonic() > deadline:
-                raise TimeoutError("the server does not let all connections in")
+                raise TimeoutError("the server did not accept all connections in time; see its limits")
             for descriptor, _ in self._poller.poll(100):
                 self._clients[descriptor].on_event()
 
     def run(self, start: float, tell: Callable[[int], object]) -> Result:
-        """Work from `start`, on the monotonic clock; `tell` hears each second how many answers came in it."""
+        """Work from `start`, a time of time.monotonic(). Each second, call `tell` with the number of new answers."""
         counted_from = start + self._work.warmup
         end = counted_from + self._work.seconds
         next_second = counted_from
@@ -74,7 +77,7 @@ class Load:
         return self._result
 
     def _schedule(self, start: float) -> list[tuple[float, int]]:
-        """When each paced client sends first: one after the other, then all again."""
+        """Return the first moment of each paced client. They send one after the other, at equal distances."""
         if not self._work.rate:
             return []
         self._interval = self._work.connections / self._work.rate
@@ -92,7 +95,7 @@ class Load:
         self._poller.register(client.connection, select.POLLIN)
 
     def _step(self, client: Client, moment: float | None = None) -> None:
-        """Let one client go on, or send what is due at `moment`; who fails is counted, and begins again."""
+        """Let a client continue, or send the message that is due at `moment`. Count a failure, and start again."""
         before = client.connection
         waited_to_send = before.wants_to_send
         try:
@@ -112,11 +115,15 @@ class Load:
             self._poller.modify(before, select.POLLIN | (select.POLLOUT if before.wants_to_send else 0))
 
     def _open_again(self, client: Client) -> None:
-        if self._result.errors.total() >= _MOST_ERRORS:
-            raise Unavailable(f"a thousand errors, the last: {list(self._result.errors)[-1]}")
+        if self._result.errors.total() >= _MAX_ERRORS:
+            raise Unavailable(
+                "stopped after {count} errors, for example: {last}",
+                count=_MAX_ERRORS,
+                last=list(self._result.errors)[-1],
+            )
         try:
             client.open()
         except (OSError, PorterError) as error:
             self._result.errors[getattr(error, "strerror", None) or str(error)] += 1
-            raise Unavailable(f"cannot connect again: {error}") from error
+            raise Unavailable("cannot connect again: {reason}", reason=error) from error
         self._add(client)

@@ -1,4 +1,4 @@
-"""Several processes that work at the same time, and one result of all: a Python process fills no more than a core."""
+"""Runs the load in several processes and merges their results: a Python process uses no more than one core."""
 
 import multiprocessing
 import os
@@ -19,9 +19,9 @@ _READY = "ready"
 def measure(
     work: Work, processes: int, tell: Callable[[int], object] = lambda _: None, cores: Sequence[int] | None = None
 ) -> Result:
-    """Do the work in so many processes, on `cores` if given; `tell` hears of each second's answers.
+    """Do the work in several processes, on `cores` if given, and return the result of all.
 
-    Raises Unavailable if a process cannot do its part.
+    Each process calls `tell` once a second with the number of its new answers. Raise Unavailable if a process fails.
     """
     processes = min(processes, work.connections)
     context = multiprocessing.get_context("fork")
@@ -36,7 +36,7 @@ def measure(
     try:
         pipes = [pipe for _, pipe in children]
         for pipe in pipes:
-            _expect(pipe)
+            _receive(pipe)
         start = time.monotonic() + 0.05
         for pipe in pipes:
             pipe.send(start)
@@ -54,23 +54,23 @@ def _gather(pipes: list[Connection], tell: Callable[[int], object]) -> Result:
     while left:
         for pipe in wait(left):
             assert isinstance(pipe, Connection)
-            said = _expect(pipe)
-            if isinstance(said, Result):
-                total.merge(said)
+            message = _receive(pipe)
+            if isinstance(message, Result):
+                total.merge(message)
                 left.remove(pipe)
             else:
-                tell(said)
+                tell(message)
     return total
 
 
-def _expect(pipe: Connection) -> Any:
+def _receive(pipe: Connection) -> Any:
     try:
-        said = pipe.recv()
+        message = pipe.recv()
     except EOFError:
         raise Unavailable("a process of the load generator has died") from None
-    if isinstance(said, PorterError):
-        raise said
-    return said
+    if isinstance(message, PorterError):
+        raise message
+    return message
 
 
 def _work(pipe: Connection, work: Work, numbers: range, cores: Sequence[int] | None) -> None:
@@ -82,8 +82,9 @@ def _work(pipe: Connection, work: Work, numbers: range, cores: Sequence[int] | N
             pipe.send(_READY)
             pipe.send(load.run(pipe.recv(), pipe.send))
     except PorterError as error:
-        pipe.send(Unavailable(str(error)))
+        pipe.send(Unavailable("{reason}", reason=str(error)))
     except OSError as error:
-        pipe.send(Unavailable(f"{work.host}, port {work.port}: {error.strerror or error}"))
+        reason = error.strerror or str(error)
+        pipe.send(Unavailable("{host}, port {port}: {reason}", host=work.host, port=work.port, reason=reason))
     except KeyboardInterrupt:
         pass

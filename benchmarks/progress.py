@@ -1,4 +1,4 @@
-"""A line on a terminal that shows how far a measurement is; where there is none, nothing is shown."""
+"""The progress of a measurement, in one line on the terminal. Without a terminal nothing is shown."""
 
 import sys
 import time
@@ -9,12 +9,12 @@ _WIDTH = 30
 
 
 class Progress:
-    """On standard error, so that standard output is the result's alone."""
+    """Shows the progress on standard error: standard output is only for the result."""
 
-    def __init__(self, seconds: float, what: str = "") -> None:
+    def __init__(self, seconds: float, label: str = "") -> None:
         self._seconds = seconds
-        self._what = what
-        self._shows = sys.stderr.isatty()
+        self._label = label
+        self._is_shown = sys.stderr.isatty()
 
     def __enter__(self) -> Self:
         self._start = time.monotonic()
@@ -23,17 +23,17 @@ class Progress:
         return self
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
-        if self._shows:
+        if self._is_shown:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
 
     def tell(self, messages: int) -> None:
-        """Show that so many answers came in the last second; each process tells its own."""
-        if not self._shows:
+        """Add the number of answers that one process got in the last second, and show the sum of all processes."""
+        if not self._is_shown:
             return
         past = time.monotonic() - self._start
         second = int(past + 0.5)
         self._rates[second] = self._rates.get(second, 0) + messages
         part = min(1.0, past / self._seconds)
         bar = "#" * int(part * _WIDTH)
-        line = f"{self._what} [{bar:{_WIDTH}}] {part:4.0%}  {self._rates[second]:,} messages/s"
+        line = f"{self._label} [{bar:{_WIDTH}}] {part:4.0%}  {self._rates[second]:,} messages/s"
         print(f"\r\033[K{line.strip()}", end="", file=sys.stderr, flush=True)

@@ -1,4 +1,4 @@
-"""What a load came to: how many answers, how soon, and what went wrong. Where it comes from is not known here."""
+"""The result of a load: number of answers, latencies, errors. This module does not know how they are measured."""
 
 import math
 from collections import Counter
@@ -8,7 +8,11 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Result:
-    """`latencies` counts answers by their time, in seconds to three digits, so that a long run takes no more room."""
+    """The result of one process or of all.
+
+    `latencies` counts the answers by their latency in seconds, rounded to three digits: so a long run needs no more
+    memory than a short one.
+    """
 
     seconds: float = 0.0
     messages: int = 0
@@ -17,10 +21,11 @@ class Result:
     by_second: Counter[int] = field(default_factory=Counter)
 
     def add(self, times: Iterable[float]) -> None:
+        """Add latencies, in seconds."""
         self.latencies.update(map(rounded, times))
 
     def merge(self, other: "Result") -> None:
-        """Add what another process did at the same time."""
+        """Add the result of another process that worked at the same time."""
         self.seconds = max(self.seconds, other.seconds)
         self.messages += other.messages
         self.latencies += other.latencies
@@ -29,11 +34,11 @@ class Result:
 
     @property
     def rate(self) -> float:
-        """Answers a second."""
+        """Return the number of answers a second."""
         return self.messages / self.seconds if self.seconds else 0.0
 
     def percentile(self, percent: float) -> float:
-        """The time within which so many percent of the answers came; nan without answers."""
+        """Return the time, in seconds, within which `percent` of the answers came; nan without answers."""
         wanted = self.latencies.total() * percent / 100
         seen = 0
         for latency in sorted(self.latencies):
@@ -43,7 +48,7 @@ class Result:
         return math.nan
 
     def figures(self) -> dict[str, object]:
-        """For people and for --json; times in milliseconds."""
+        """Return the figures for the output, also for --json. Latencies are in milliseconds."""
         shown: dict[str, object] = {"messages": self.messages, "seconds": round(self.seconds, 3)}
         shown["messages_per_second"] = round(self.rate, 1)
         for name, percent in (("p50", 50.0), ("p99", 99.0), ("p99_9", 99.9)):
@@ -54,5 +59,5 @@ class Result:
 
 
 def rounded(seconds: float) -> float:
-    """To three digits."""
+    """Return the time rounded to three digits."""
     return float(f"{seconds:.2e}")

@@ -1,4 +1,4 @@
-"""The servers of a comparison: each a process, kept on one core or not, and what processor time it takes."""
+"""The servers of a comparison: each one is a process, on chosen cores or on all, whose processor time is measured."""
 
 import os
 import socket
@@ -23,11 +23,11 @@ PEERS = {
     "asyncio Protocol": "asyncio_protocol",
     "uvloop Protocol": "uvloop_protocol",
 }
-_PATIENCE = 20.0
+_TIMEOUT = 20.0  # seconds to start or to stop
 
 
 class RunningServer:
-    """Started when it is entered, stopped when it is left; raises Unavailable if it does not start."""
+    """A server that runs inside `with`. Entering raises Unavailable if it does not start."""
 
     def __init__(self, name: str, cores: Sequence[int] | None) -> None:
         self.name = name
@@ -41,7 +41,7 @@ class RunningServer:
             env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,  # most of the peers print a traceback for each client that leaves
+            stderr=subprocess.DEVNULL,  # most peers print a traceback for each client that leaves
             text=True,
             preexec_fn=self._keep_to_cores if self._cores else None,
         )
@@ -53,26 +53,26 @@ class RunningServer:
         return self
 
     def _wait_until_it_listens(self) -> None:
-        if self.name == PORTER:  # which says where
+        if self.name == PORTER:  # it prints its address
             assert self._process.stdout is not None
             words = self._process.stdout.readline().split()
             if not words:
-                raise Unavailable(f"{self.name} does not start")
+                raise Unavailable("{server} does not start", server=self.name)
             self.port = int(words[2].rpartition(":")[2])
             return
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + _TIMEOUT
         while self._process.poll() is None and time.monotonic() < deadline:
             try:
                 socket.create_connection(("127.0.0.1", self.port)).close()
                 return
             except OSError:
                 time.sleep(0.02)
-        raise Unavailable(f"{self.name} does not start")
+        raise Unavailable("{server} does not start", server=self.name)
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._process.terminate()
         try:
-            self._process.wait(_PATIENCE)
+            self._process.wait(_TIMEOUT)
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait()
@@ -81,7 +81,7 @@ class RunningServer:
         self._folder.cleanup()
 
     def cpu_seconds(self) -> float:
-        """What the process has spent so far; 0 where the system does not tell."""
+        """Return the processor time of the process so far, in seconds; 0 on systems without /proc."""
         try:
             fields = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
         except OSError:

@@ -1,4 +1,4 @@
-"""What is to be done to a server, and what is said for it: plain data and the bytes of the protocol, no sockets."""
+"""The work of a load generator: its parameters, and the bytes that are sent for it. This module knows no sockets."""
 
 import random
 import string
@@ -12,7 +12,7 @@ from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 
 
 class Kinds(StrEnum):
-    """What one operation is."""
+    """The kinds of work. The comment describes one operation."""
 
     MESSAGES = "messages"  # a message and its echo
     CONNECT = "connect"  # a connection, a message, its echo, the end
@@ -22,13 +22,19 @@ class Kinds(StrEnum):
 
 @dataclass(frozen=True)
 class Account:
+    """The account for a server in auth mode."""
+
     name: str
     password: str
 
 
 @dataclass(frozen=True)
 class Work:
-    """`rate` is of all connections together, None for as fast as it goes; times are in seconds."""
+    """The parameters of a load.
+
+    `rate` is messages a second of all connections together; None means as fast as possible. `size` is in bytes,
+    `warmup` and `seconds` are in seconds.
+    """
 
     host: str
     port: int
@@ -44,23 +50,23 @@ class Work:
 
 
 class Refused(PorterError):
-    """The server did not do what it was asked."""
+    """The server gave a wrong answer or refused the login."""
 
 
 def bursts(work: Work, number: int) -> tuple[bytes, bytes]:
-    """Two different bursts for one connection, in turns, so that no answer can pass for another's."""
+    """Return two different bursts for one connection, which sends them in turns: so a wrong answer is noticed."""
     made = []
     for turn in range(2):
-        letters = random.Random(number * 2 + turn)  # only to tell them apart
+        letters = random.Random(number * 2 + turn)  # not for security, only to make the texts different
         text = "".join(letters.choices(string.ascii_letters, k=work.size))
         made.append(encode(compose(Kind.TEXT, text) if work.account else text) * work.depth)
     return made[0], made[1]
 
 
 def admission(account: Account, token: str = "") -> Generator[bytes, str, str]:
-    """The conversation up to the greeting: gives answers for what is said; the token to come back with in the end.
+    """Run the conversation up to the greeting: take messages, yield the answers, and return the token for later.
 
-    Raises Refused if the server does not let us in.
+    Raise Refused if the server refuses the login.
     """
     answer = b""
     while True:
@@ -77,4 +83,4 @@ def admission(account: Account, token: str = "") -> Generator[bytes, str, str]:
         elif kind is Kind.TEXT:
             return token
         else:
-            raise Refused(text)
+            raise Refused("{text}", text=text)

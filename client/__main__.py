@@ -1,10 +1,10 @@
-"""Starts the client, which commandline.py does: `python -m client`, as run.sh calls it."""
+"""Starts the client: run.sh calls `python -m client`. The work is in commandline.py."""
 
 from common.program import run
 
 
 def main() -> int:
-    # Imported here: Ctrl-C while the libraries are being loaded ends the program as it does later.
+    # Imported here: so Ctrl-C ends the program without a traceback also while the libraries are loaded.
     from client import commandline
 
     return commandline.main()

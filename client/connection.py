@@ -1,36 +1,43 @@
-"""From a host and a port to a connected, trusted socket, before anything is sent. What is said is not known here."""
+"""Connects to a server, and makes sure that it is trusted before anything is sent.
+
+This module does not know what is said on the connection.
+"""
 
 import contextlib
-import ipaddress
 import logging
 import socket
 from collections.abc import Iterator
 
 from client.tokens import WITHOUT_TLS
-from client.trust import Peer, Policy, Server, Trust
+from client.trust import Endpoint, Peer, Policy, Trust
+from common.addresses import is_local
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
+from common.log.logs import Events
 from common.wire.journal import Digest, Journal
 from common.wire.sockets import MessageSocket
 from common.wire.tls import SecureMessageSocket, client_context, fingerprint
 from common.wire.waiting import Timeouts
 
 LOG = logging.getLogger("porter.client")
-_CONNECT_TIMEOUT = 10.0
-_SEND_TIMEOUT = 60.0
+_CONNECT_TIMEOUT = 10.0  # seconds, also for the TLS handshake
+_SEND_TIMEOUT = 60.0  # seconds
 
 
-def connect(server: Server, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageSocket, Peer]:
-    """A connection, with TLS unless `trust` is None, and who is at its other end.
+def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageSocket, Peer]:
+    """Return a connection, with TLS unless `trust` is None, and the server at its other end.
 
-    Raises Unavailable if nobody listens there, HandshakeFailed, and TrustError.
+    `max_message` is in bytes. Raise Unavailable if no server can be reached, HandshakeFailed if the TLS handshake
+    fails, TrustError if the certificate is not trusted, and ConnectionEnded if the connection ends meanwhile.
     """
     log = logging.LoggerAdapter(LOG, {"peer": str(server)})
     try:
         plain = socket.create_connection((server.host, server.port), timeout=_CONNECT_TIMEOUT)
-    except (OSError, UnicodeError) as error:  # the latter for what can be no name of a host
+    except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
         reason = getattr(error, "strerror", None) or str(error)
         log.info("cannot connect: %s", reason)
-        raise Unavailable(f"cannot connect to {server}: {reason}; is the server running there?") from error
+        raise Unavailable(
+            "cannot connect to {server}: {reason}; is the server running there?", server=server, reason=reason
+        ) from error
     log.info("connected")
     plain.settimeout(None)
     connection: MessageSocket
@@ -42,34 +49,41 @@ def connect(server: Server, max_message: int, trust: Trust | None, policy: Polic
         peer = Peer(server, certificate, is_private=True)
     connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
     connection.max_message = max_message
-    connection.journal = Journal(_note, str(server), Digest())
+    connection.journal = Journal(Events(LOG).log, str(server), Digest())
     connection.is_followed = True
     return connection, peer
 
 
 @contextlib.contextmanager
-def explained(server: Server, *, has_tls: bool) -> Iterator[None]:
-    """Say of an error on the connection which server it is about, and what can be done."""
+def explained(server: Endpoint, *, has_tls: bool) -> Iterator[None]:
+    """Add to an error inside which server it is about, and what the user can do."""
     try:
         yield
     except UnexpectedTLS as error:
-        raise UnexpectedTLS(f"{server} speaks TLS: leave out --no-tls") from error
+        raise UnexpectedTLS(
+            "{server} speaks TLS: leave out --no-tls, and set tls: true in conf/client.yaml", server=server
+        ) from error
     except HandshakeFailed as error:
-        raise HandshakeFailed(f"{server}: {error}; a server without TLS needs --no-tls") from error
+        raise HandshakeFailed(
+            "{server}: {reason}; a server without TLS needs --no-tls", server=server, reason=error
+        ) from error
     except ConnectionEnded as error:
+        lost = "the connection to {server} is lost: {reason}"
         hint = "" if has_tls else "; if the server speaks TLS, leave out --no-tls"
-        raise ConnectionLost(f"the connection to {server} is lost: {error}{hint}") from error
+        raise ConnectionLost(lost + hint, server=server, reason=error) from error
     except ProtocolError as error:
-        raise type(error)(f"{server} does not keep to the protocol: {error}") from error
+        raise type(error)(
+            "{server} breaks the protocol: {reason}; is it a Porter server?", server=server, reason=error
+        ) from error
 
 
-def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
+def _secure(plain: socket.socket, server: Endpoint, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
     secure = SecureMessageSocket.adopt(plain)
     try:
         try:
             secure.handshake(client_context(), _CONNECT_TIMEOUT, server.host)
-        except ValueError as error:  # a name that TLS cannot bear
-            raise ConnectionLost(str(error)) from error
+        except ValueError as error:  # TLS does not allow this host name
+            raise ConnectionLost("{reason}", reason=error) from error
         presented = fingerprint(secure.peer_certificate())
         trust.check(server, presented, is_loopback=_is_loopback(secure), policy=policy)
     except BaseException as error:
@@ -79,14 +93,9 @@ def _secure(plain: socket.socket, server: Server, trust: Trust, policy: Policy) 
     return secure, presented
 
 
-def _note(text: str, peer: str) -> None:
-    LOG.info("%s", text, extra={"peer": peer})
-
-
 def _is_loopback(connection: socket.socket) -> bool:
-    """By the address that was reached, not by the name: what a name means is for others to say."""
+    """Return whether the server is on this machine. Only the connected address counts: a name can point anywhere."""
     try:
-        address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
-    except OSError:  # reset already
+        return is_local(connection.getpeername()[0])
+    except OSError:  # the connection is already reset
         return False
-    return (getattr(address, "ipv4_mapped", None) or address).is_loopback

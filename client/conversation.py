@@ -1,7 +1,8 @@
-"""What the client makes of each message, and what it sends: the same on a terminal and in a pipe.
+"""The client's side of a conversation: it handles each message of the server, and sends the answers.
 
-It knows nothing of terminals and pipes; whoever drives it shows what it says and gives it what the user types.
-The server may be hostile: what it says is filtered and bounded, and no secret goes where others can listen.
+It is the same on a terminal and in a pipe, and knows neither of them: its caller shows the texts and passes on the
+lines that the user types. The server may be hostile: its texts are filtered and bounded, and a secret is never sent
+where others can listen.
 """
 
 from dataclasses import dataclass
@@ -14,18 +15,24 @@ from common.visible import visible
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket
 
-_LONGEST_PROMPT = 200  # prompt_toolkit takes seconds over longer ones, and who asks must stay on the screen
-_MOST_ANSWERS = 16
+# Characters. prompt_toolkit takes seconds for much longer prompts, and the server's address must stay on the screen.
+_MAX_PROMPT = 200
+_MAX_ANSWERS = 16  # at a time
 
 
 @dataclass(frozen=True)
 class Question:
+    """A question of the server that the user must answer."""
+
     prompt: str
     is_secret: bool
 
 
 class Screen(Protocol):
-    """Where the server's words go; they have passed the filter. `longest` is how much of a message is shown."""
+    """Shows the texts of the server, which are already filtered.
+
+    `longest` is how many characters of a message are shown; None means all.
+    """
 
     longest: int | None
 
@@ -34,12 +41,16 @@ class Screen(Protocol):
 
 
 class Conversation:
-    """`question` is what the server waits for; `has_spoken` tells whether it said anything since we last did."""
+    """A conversation with a server.
+
+    `question` is the question that the server has asked, or None. `has_spoken` tells whether the server has said
+    anything since our last message.
+    """
 
     def __init__(
         self, connection: MessageSocket, peer: Peer, tokens: Tokens, screen: Screen, secret: str | None = None
     ) -> None:
-        """`secret`, if given, answers every secret question."""
+        """If `secret` is given, it answers every secret question."""
         self.connection = connection
         self.secret = secret
         self.question: Question | None = None
@@ -56,43 +67,45 @@ class Conversation:
 
     @property
     def has_ended(self) -> bool:
+        """Return whether the server has closed the connection."""
         return self.connection.has_ended
 
     @property
     def has_answers(self) -> bool:
-        """Whether `send_answers` has something to send."""
+        """Return whether `send_answers` has something to send."""
         return bool(self._answers)
 
     def take_in(self) -> None:
-        """Take in what has come, and send nothing.
+        """Handle the messages that have come. Send nothing.
 
-        Raises what the socket raises, UnexpectedKind, and TrustError for a question whose answer others could read.
-        An end before the first word is a ConnectionLost too.
+        Raise what the socket raises, UnexpectedKind, and TrustError for a secret question without TLS. Raise
+        ConnectionLost also if the server closes the connection before its first text.
         """
         for message in self.connection.receive_waiting():
             self._receive(message)
         self._keep_token()
         if self.has_ended and not self._has_ever_spoken:
-            raise ConnectionLost("the server closed it without a word")
+            raise ConnectionLost("the server closed the connection before it said anything")
 
     def send_answers(self) -> None:
-        """Send what the server asked for and the user need not be asked: the token, the given secret."""
+        """Send the answers that need no user: the token, and the given secret."""
         answers, self._answers = self._answers, []
         for kind, text in answers:
             self._send(kind, text)
 
     def send(self, line: str) -> None:
-        """Send what the user typed: the answer to the question, if there is one."""
+        """Send a line that the user typed. If there is a question, the line is the answer."""
         self.question = None
         self.has_spoken = False
         self._send(Kind.TEXT, line)
 
     def close(self) -> None:
+        """Close the connection."""
         self.connection.finish(linger=0)
 
     @property
     def status(self) -> ExitStatus:
-        """What the conversation came to, as far as it went."""
+        """Return the exit status for the conversation so far."""
         if self._was_refused:
             return ExitStatus.NOT_PERMITTED
         if self.has_ended and self.last_was_error:
@@ -104,7 +117,7 @@ class Conversation:
             self.connection.send_message(compose(kind, text))
             self.connection.flush()
         except ConnectionLost:
-            self.take_in()  # the server may have said why
+            self.take_in()  # the server may have sent the reason
             raise
 
     def _receive(self, message: str) -> None:
@@ -120,21 +133,21 @@ class Conversation:
         last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
         if kind is Kind.TEXT:
             self._was_let_in, self._was_refused = True, False
-            self._screen.show(self._shown(text))
+            self._screen.show(self._filter(text))
         elif kind is Kind.ERROR:
-            self._screen.show_error(self._shown(text))
+            self._screen.show_error(self._filter(text))
         else:
-            # An error that is followed by another question was a refusal; one that is not may be anything.
+            # An error before the next question was a refused login. Without a question it may be any error.
             self._was_refused = self._was_refused or (last_was_error and not self._was_let_in)
             self._ask(text, is_secret=kind is Kind.SECRET)
 
     def _keep_token(self) -> None:
-        """The last of many, since each is a file written."""
+        """Store the new token. Of several, only the last is stored, since each one costs writing a file."""
         if self._new_token is not None:
             token, self._new_token = self._new_token, None
             self._tokens.set(token)
 
-    def _shown(self, text: str) -> str:
+    def _filter(self, text: str) -> str:
         longest = self._screen.longest
         if longest is None or len(text) <= longest:
             return visible(text, keep="\n\t")
@@ -142,21 +155,24 @@ class Conversation:
         return f"{shown}\n... and {len(text) - longest} more characters"
 
     def _ask(self, prompt: str, *, is_secret: bool) -> None:
-        prompt = visible(prompt[:_LONGEST_PROMPT])[:_LONGEST_PROMPT]  # it may have grown
+        prompt = visible(prompt[:_MAX_PROMPT])[:_MAX_PROMPT]  # escaping may have made it longer
         if not is_secret:
             self.question = Question(prompt, is_secret)
             return
         if not self._peer.is_private:
-            raise TrustError(f"{self._peer.server} asks for a secret without TLS, where others can listen: not sent")
+            raise TrustError(
+                "{server} asks for a secret without TLS: others could read it, so it was not sent; connect with TLS",
+                server=self._peer.server,
+            )
         if self.secret is not None:
             self.question = None
             self.has_spoken = False
             self._answer(Kind.TEXT, self.secret)
         else:
-            # Whatever the prompt says, as in "[sudo] password": it is this server that gets to know the secret.
+            # A hostile prompt may say "[sudo] password": show which server gets the secret.
             self.question = Question(f"[{self._peer.server}] {prompt}", is_secret)
 
     def _answer(self, kind: Kind, text: str) -> None:
-        if len(self._answers) == _MOST_ANSWERS:
-            raise ProtocolError("it asks and asks, and does not wait for an answer")
+        if len(self._answers) == _MAX_ANSWERS:
+            raise ProtocolError("the server asks again and again without waiting for an answer")
         self._answers.append((kind, text))

@@ -1,7 +1,7 @@
-"""The client in a pipe: lines in, replies out; no questions, no colour.
+"""The client in a pipe: it sends lines and prints replies, without questions and colours. It knows no terminal.
 
-Each question takes the next line. A line that nobody asked for goes out once the server has spoken since the last
-one, or after a moment of silence: so a script can be written without knowing the mode.
+Each question takes the next line. Other lines are sent once the server has answered the last line, or after a moment
+of silence. So the author of a script need not know the mode of the server.
 """
 
 import os
@@ -13,16 +13,18 @@ from collections import deque
 from client.conversation import Conversation
 from common.errors import ConnectionLost, ExitStatus, UsageError
 
-_SILENCE = 0.3
-_LAST_SILENCE = 1.0
-# After an error a question mostly follows. A line sent between the two would be taken for its answer, and the
-# next line for the secret after it.
+_SILENCE = 0.3  # seconds without an answer before the next line is sent
+_LAST_SILENCE = 1.0  # seconds without an answer before the client ends
+# Seconds. After an error, a question usually follows. A line sent between them would be the answer to the question,
+# and the next line would be the answer to the secret question after it.
 _AFTER_ERROR = 0.1
-_LONGEST_LINE = 67_108_864
+_MAX_LINE = 67_108_864  # bytes
 
 
 class PipeScreen:
-    longest: int | None = None  # whoever reads the pipe wants all of it
+    """Prints texts on standard output and errors on standard error."""
+
+    longest: int | None = None  # the reader of the pipe gets the whole text
 
     def show(self, text: str) -> None:
         print(text, flush=True)
@@ -32,7 +34,7 @@ class PipeScreen:
 
 
 class Lines:
-    """The lines of a descriptor, read when poll() says so."""
+    """The lines of a descriptor. The caller polls the descriptor and then calls `read`."""
 
     def __init__(self, descriptor: int) -> None:
         self.descriptor = descriptor
@@ -43,13 +45,14 @@ class Lines:
 
     @property
     def is_waiting(self) -> bool:
+        """Return whether `next` has a line."""
         return bool(self._waiting)
 
     def read(self) -> None:
-        """Read what there is; raises UsageError for input without line breaks."""
+        """Read the bytes that are there. Raise UsageError if a line is too long."""
         try:
             data = os.read(self.descriptor, 65536)
-        except OSError:  # closed, or a terminal that is gone
+        except OSError:  # the descriptor is closed, or the terminal is gone
             data = b""
         self._rest += data
         if b"\n" in data:
@@ -60,28 +63,31 @@ class Lines:
             self.has_ended = True
             if self._rest:
                 self._waiting.append(bytes(self._rest))
-        elif len(self._rest) > _LONGEST_LINE:
-            raise UsageError(f"line {self._given + len(self._waiting) + 1} of standard input is too long")
+        elif len(self._rest) > _MAX_LINE:
+            line = self._given + len(self._waiting) + 1
+            raise UsageError("line {line} of standard input is longer than {limit} bytes", line=line, limit=_MAX_LINE)
 
     def next(self) -> str:
-        """The first of the waiting lines; raises UsageError if it is no text."""
+        """Return the first waiting line. Raise UsageError if it is not UTF-8."""
         self._given += 1
         try:
             return self._waiting.popleft().decode()
         except UnicodeDecodeError as error:
-            raise UsageError(f"line {self._given} of standard input is not UTF-8: {error.reason}") from None
+            raise UsageError(
+                "line {line} of standard input is not UTF-8: {reason}", line=self._given, reason=error.reason
+            ) from None
 
 
 def converse(conversation: Conversation, lines: Lines) -> ExitStatus:
-    """Carry the conversation to the end of the input or of the connection.
+    """Talk until the input or the connection ends. Return the exit status.
 
-    Raises ConnectionLost if that comes before all lines are sent.
+    Raise ConnectionLost if the connection ends before all lines are sent.
     """
     last_event = time.monotonic()
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
         if lines.is_waiting:
-            left = _patience(conversation) - silence
+            left = _delay(conversation) - silence
             if left <= 0:
                 conversation.send(lines.next())
                 last_event = time.monotonic()
@@ -91,16 +97,16 @@ def converse(conversation: Conversation, lines: Lines) -> ExitStatus:
             if left <= 0:
                 break
         else:
-            left = None  # for as long as it takes
+            left = None  # wait without a limit
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
     if lines.is_waiting and not conversation.last_was_error:
-        raise ConnectionLost("the server closed it, and not all lines were sent")
+        raise ConnectionLost("the server closed the connection before all lines were sent")
     return conversation.status
 
 
-def _patience(conversation: Conversation) -> float:
-    """Seconds of silence before the next line may go."""
+def _delay(conversation: Conversation) -> float:
+    """Return how many seconds of silence must pass before the next line may be sent."""
     if conversation.question is not None:
         return 0.0
     if not conversation.has_spoken:
@@ -109,7 +115,7 @@ def _patience(conversation: Conversation) -> float:
 
 
 def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bool:
-    """Wait for the server, and for input if it is wanted; whether the server or the end of the input came."""
+    """Wait for the server, and for input if no line waits. Return whether the server spoke or the input ended."""
     wants_input = not lines.is_waiting and not lines.has_ended
     poller = select.poll()
     poller.register(conversation.connection, select.POLLIN)

@@ -1,6 +1,6 @@
-"""The client's private folder: what it keeps from one run to the next, in files that only their owner can read.
+"""The client's private folder. It keeps values from one run to the next, in files that only their owner can read.
 
-It knows nothing of what is kept.
+This module does not know what the values mean.
 """
 
 import fcntl
@@ -13,31 +13,40 @@ from pathlib import Path
 from typing import Any
 
 from common.errors import Unavailable
+from common.private_files import make_private_folder, write_private_file
 
-_LARGEST_FILE = 1_000_000
+_MAX_FILE = 1_000_000  # bytes
 
 
 def default_folder() -> Path:
-    """`$XDG_STATE_HOME/porter`, by default ~/.local/state/porter. A relative one counts as unset, as XDG has it."""
+    """Return `$XDG_STATE_HOME/porter`, by default ~/.local/state/porter. As XDG demands, a relative path is ignored.
+
+    Raise Unavailable if there is no home folder.
+    """
     base = Path(os.environ.get("XDG_STATE_HOME") or "")
     try:
         return (base if base.is_absolute() else Path.home() / ".local" / "state") / "porter"
     except RuntimeError as error:
-        raise Unavailable(f"there is no place for tokens and certificates: {error}; set XDG_STATE_HOME") from error
+        raise Unavailable(
+            "there is no folder for tokens and certificates: {reason}; set XDG_STATE_HOME to one", reason=error
+        ) from error
 
 
 class StateFolder:
-    """Made when something is first kept. Raises Unavailable when it is not the user's own, or cannot be used."""
+    """A folder of small JSON files. It is made when the first value is stored.
+
+    Methods raise Unavailable if the folder or a file does not belong to the user, or cannot be used.
+    """
 
     def __init__(self, path: Path) -> None:
         self.path = path
 
     def read(self, name: str) -> dict[str, Any]:
-        """The mapping kept under `name`, empty if there is none."""
+        """Return the mapping stored under `name`, empty if there is none."""
         try:
             self._close_to_others()
             with open(self._open(name, os.O_RDONLY), "rb") as file:
-                content = file.read(_LARGEST_FILE + 1)
+                content = file.read(_MAX_FILE + 1)
         except (FileNotFoundError, NotADirectoryError):
             return {}
         except OSError as error:
@@ -46,27 +55,29 @@ class StateFolder:
             kept = json.loads(content)
         except (ValueError, RecursionError):
             kept = None
-        if len(content) > _LARGEST_FILE or not isinstance(kept, dict):
-            raise Unavailable(f"{self.path / name} is damaged; remove it, and what it held is asked again")
+        if len(content) > _MAX_FILE or not isinstance(kept, dict):
+            raise Unavailable(
+                "{file} is damaged; remove it, and the client will ask you again", file=self.path / name
+            )
         return kept
 
     def update(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
-        """Change what is kept under `name`, whole or not at all; two clients at once do it one after the other."""
+        """Let `change` edit the mapping stored under `name`. The file changes as a whole; two clients take turns."""
         try:
             self._make()
             with self._lock():
                 kept = self.read(name)
                 change(kept)
-                self._write(name, json.dumps(kept, indent=1).encode())
+                write_private_file(self.path / name, json.dumps(kept, indent=1).encode())
         except OSError as error:
             raise self._unavailable(name, error) from error
 
     def file(self, name: str) -> Path:
-        """A file in the folder for somebody else to write, made 0600 first; one that has grown large is put aside."""
+        """Make a file with mode 0600 that other code may write, and return its path. Rename it if it is over 1 MB."""
         try:
             self._make()
             with suppress(FileNotFoundError):
-                if (self.path / name).lstat().st_size > _LARGEST_FILE:
+                if (self.path / name).lstat().st_size > _MAX_FILE:
                     (self.path / name).replace(self.path / f"{name}.old")
             os.close(self._open(name, os.O_RDWR | os.O_CREAT))
         except OSError as error:
@@ -74,27 +85,27 @@ class StateFolder:
         return self.path / name
 
     def _open(self, name: str, flags: int) -> int:
-        """A descriptor of a plain file of ours, closed to others; never of a link, and never waiting for a pipe."""
+        """Open a plain file of the user and close it to others. Refuse a link, and do not wait for a pipe."""
         path = self.path / name
         descriptor = os.open(path, flags | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, 0o600)
         found = os.fstat(descriptor)
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             os.close(descriptor)
-            raise Unavailable(f"{path} is not a file of yours; remove it")
+            raise Unavailable("{file} is not a file of yours; remove it", file=path)
         os.fchmod(descriptor, 0o600)
         return descriptor
 
     def _make(self) -> None:
-        if not self.path.exists():
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            self.path.mkdir(mode=0o700, exist_ok=True)
+        make_private_folder(self.path)
         self._close_to_others()
 
     def _close_to_others(self) -> None:
-        """Check that the folder is ours and no link, and close it if it is open to others."""
+        """Check that the folder belongs to the user and is no link. If others can open it, close it to them."""
         found = os.lstat(self.path)
         if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
-            raise Unavailable(f"{self.path} is not a folder of yours; move it away, or choose another XDG_STATE_HOME")
+            raise Unavailable(
+                "{folder} is not a folder of yours; move it away, or choose another XDG_STATE_HOME", folder=self.path
+            )
         if found.st_mode & 0o077:
             self.path.chmod(0o700)
 
@@ -107,15 +118,5 @@ class StateFolder:
         finally:
             os.close(folder)
 
-    def _write(self, name: str, content: bytes) -> None:
-        unfinished = self.path / f".{name}.new"
-        unfinished.unlink(missing_ok=True)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        with open(os.open(unfinished, flags, 0o600), "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        unfinished.replace(self.path / name)
-
     def _unavailable(self, name: str, error: OSError) -> Unavailable:
-        return Unavailable(f"{self.path / name} cannot be used: {error.strerror}")
+        return Unavailable("{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror)

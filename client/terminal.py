@@ -1,6 +1,6 @@
-"""The client on a terminal: a line to type in, history, hidden secrets, and the server's words above the line.
+"""The client on a terminal: an input line, history, hidden secrets, and the texts of the server above the line.
 
-One thread does it all, on prompt_toolkit's event loop: two threads may not share a TLS socket.
+One thread does everything, on prompt_toolkit's event loop: two threads may not share a TLS socket.
 """
 
 import asyncio
@@ -23,19 +23,19 @@ from common.errors import ExitStatus
 from common.program import terminal
 
 _LINE_PROMPT = "> "
-# After something was sent, the answer is waited for this long before the next line can be typed: a question
-# that follows is then asked at once, instead of in the middle of a line.
+# Seconds. After a line was sent, the client waits so long for the answer before the user can type the next line. So a
+# question that follows is asked at once, and not in the middle of a line.
 _ANSWER_SECONDS = 0.3
-# After an answer to a question another one is likely, maybe for a secret, maybe after much hashing: a line typed
-# ahead of it would be shown, and kept in the history.
+# Seconds. After an answer to a question the next question is likely: perhaps for a secret, perhaps only after much
+# hashing. A secret that is typed before the question would be shown, and stored in the history.
 _NEXT_QUESTION_SECONDS = 5.0
-# After a question nothing is taken in for this long: a server that asks without end would otherwise take every
-# prompt away before a key is read, Ctrl-C among them.
+# Seconds. After a question the client reads nothing from the server for so long. Otherwise a server that asks without
+# end would replace each prompt before a key is read, and Ctrl-C would not work.
 _KEYBOARD_SECONDS = 0.05
 
 
 class TerminalScreen:
-    """Keeps the server's words until they are printed, above the line that is being typed if one is."""
+    """Keeps the texts of the server until they are printed: above the input line, if there is one."""
 
     longest: int | None = 100_000
 
@@ -50,10 +50,11 @@ class TerminalScreen:
         self.show(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
 
     def print_waiting(self) -> None:
+        """Print the texts that wait."""
         waiting, self._waiting = self._waiting, []
         if not waiting:
             return
-        # Not run_in_terminal: it makes a task of each call, of which a server that floods would make millions.
+        # run_in_terminal would make a task for each call, and a server that floods would make millions of them.
         line = get_app_or_none()
         is_typed = line is not None and line.is_running and not line.is_done
         if line is not None and is_typed:
@@ -65,39 +66,41 @@ class TerminalScreen:
 
 class _FileHistory(FileHistory):
     def store_string(self, string: str) -> None:
-        # A full disk, or a folder that is gone, costs the line in the history and nothing else.
+        # With a full disk or a deleted folder, only the line in the history is lost.
         with contextlib.suppress(OSError):
             super().store_string(string)
 
 
 class _QuestionChanged(Exception):
-    """The line being typed must give way: the server asks something, or has gone."""
+    """The input line must be replaced: the server asks a question, or has closed the connection."""
 
 
 class Terminal:
+    """The conversation with the user on the terminal."""
+
     def __init__(self, conversation: Conversation, screen: TerminalScreen, history: Path | None) -> None:
-        """`history` is the file of lines typed before, None to keep none. Answers to questions are never in it."""
+        """`history` is the file of typed lines, or None for no history. Answers to questions are never stored."""
         self._conversation = conversation
         self._screen = screen
         stream = terminal() or sys.stderr
-        # Without asking the terminal where its cursor is: some do not answer, and it would be warned about.
+        # Do not ask the terminal for the position of its cursor: some do not answer, and a warning would be printed.
         output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
         output.enable_cpr = False
         lines: History = InMemoryHistory() if history is None else _FileHistory(str(history))
         self._lines: PromptSession[str] = PromptSession(history=lines, output=output)
         self._answers: PromptSession[str] = PromptSession(history=DummyHistory(), output=output)
         self._draft = ""
-        self._news = asyncio.Event()
+        self._received = asyncio.Event()
         self._failure: BaseException | None = None
         self._is_over = False
 
     async def converse(self) -> ExitStatus:
-        """Talk until the user leaves, with `exit` or Ctrl-D, or the server does; raises what the socket raises.
+        """Talk until the user leaves, with `exit` or Ctrl-D, or the server closes the connection. Return the status.
 
-        Ctrl-C raises KeyboardInterrupt.
+        Raise what the socket raises, and KeyboardInterrupt on Ctrl-C.
         """
         conversation = self._conversation
-        with _signals_end_us(), self._listening(), self._nothing_echoed():
+        with _exit_on_signals(), self._listening(), self._without_echo():
             await self._wait_for_answer(_ANSWER_SECONDS, to_a_question=True)
             while not conversation.has_ended:
                 question = conversation.question
@@ -112,9 +115,9 @@ class Terminal:
                 if line.strip() == "exit" and not is_secret:
                     return ExitStatus.DONE
                 if not _is_text(line):
-                    print("That is not UTF-8 text; it was not sent.", file=sys.stderr)
+                    print("That is not UTF-8 text; it was not sent. Type it again.", file=sys.stderr)
                     continue
-                self._news.clear()
+                self._received.clear()
                 conversation.send(line)
                 seconds = _ANSWER_SECONDS if question is None else _NEXT_QUESTION_SECONDS
                 await self._wait_for_answer(seconds, to_a_question=question is not None)
@@ -124,6 +127,7 @@ class Terminal:
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
+        """Read from the server inside."""
         self._loop = asyncio.get_running_loop()
         if self._conversation.connection.has_waiting:
             self._loop.call_soon(self._take_in)
@@ -137,8 +141,11 @@ class Terminal:
             self._screen.print_waiting()
 
     @contextlib.contextmanager
-    def _nothing_echoed(self) -> Iterator[None]:
-        """Between two prompts the terminal itself would show what is typed, be it a password, or cut a long line."""
+    def _without_echo(self) -> Iterator[None]:
+        """Turn off the terminal's own echo and line mode inside.
+
+        Between two prompts the terminal would show typed characters, perhaps of a password, or cut a long line.
+        """
         descriptor = sys.stdin.fileno()
         before = termios.tcgetattr(descriptor)
         silent: list[Any] = termios.tcgetattr(descriptor)
@@ -148,7 +155,7 @@ class Terminal:
             yield
         finally:
             question = self._conversation.question
-            # What was typed of a secret must not come out in the shell.
+            # The typed part of a secret must not appear in the shell.
             when = termios.TCSAFLUSH if question is not None and question.is_secret else termios.TCSADRAIN
             termios.tcsetattr(descriptor, when, before)
 
@@ -157,7 +164,10 @@ class Terminal:
             self._loop.add_reader(self._conversation.connection.fileno(), self._take_in)
 
     def _take_in(self) -> None:
-        """One read, and then as long without: a server that floods gets half of the time, the keyboard the other."""
+        """Read once, then pause as long as that took.
+
+        So a server that floods gets half of the time, and the keyboard the other half.
+        """
         start = self._loop.time()
         self._loop.remove_reader(self._conversation.connection.fileno())
         conversation = self._conversation
@@ -167,7 +177,7 @@ class Terminal:
         except BaseException as error:
             self._failure = error
         self._screen.print_waiting()
-        self._news.set()
+        self._received.set()
         self._is_over = conversation.has_ended or self._failure is not None
         if self._is_over or conversation.question is not question or conversation.has_answers:
             self._interrupt()
@@ -177,14 +187,17 @@ class Terminal:
         self._loop.call_later(pause, self._listen)
 
     async def _wait_for_answer(self, seconds: float, *, to_a_question: bool) -> None:
-        """Wait until the server has spoken; after an answer to a question, until it asks the next or falls silent."""
+        """Wait until the server has spoken, `seconds` at most.
+
+        After an answer to a question, wait until the server asks the next question or is silent.
+        """
         conversation = self._conversation
-        # Not wait_for: before Python 3.12 a Ctrl-C that comes with the news is lost in it (cpython#86296).
+        # Before Python 3.12, wait_for loses a Ctrl-C that comes together with a message (cpython#86296).
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds) as timeout:
                 while not self._is_over and conversation.question is None:
-                    await self._news.wait()
-                    self._news.clear()
+                    await self._received.wait()
+                    self._received.clear()
                     if conversation.has_answers:
                         conversation.send_answers()
                         timeout.reschedule(self._loop.time() + _NEXT_QUESTION_SECONDS)
@@ -199,7 +212,7 @@ class Terminal:
             raise self._failure
 
     async def _read_line(self, question: Question | None) -> str:
-        """What the user types; raises _QuestionChanged, and a line not finished then is there again later."""
+        """Return the line that the user types. If the prompt changes, keep the draft and raise _QuestionChanged."""
         try:
             if question is None:
                 draft, self._draft = self._draft, ""
@@ -208,7 +221,8 @@ class Terminal:
         except _QuestionChanged:
             now_asked = self._conversation.question
             if question is None and not (now_asked is not None and now_asked.is_secret):
-                self._draft = self._lines.default_buffer.text  # but not what may be a secret, typed too early
+                # Not before a secret question: the line may be the secret, typed too early.
+                self._draft = self._lines.default_buffer.text
             self._raise_failure()
             raise
         finally:
@@ -224,17 +238,17 @@ class Terminal:
 def _is_text(line: str) -> bool:
     try:
         line.encode()
-    except UnicodeEncodeError:  # bytes that were no UTF-8 come as surrogates
+    except UnicodeEncodeError:  # bytes that are not UTF-8 come as surrogates
         return False
     return True
 
 
 @contextlib.contextmanager
-def _signals_end_us() -> Iterator[None]:
-    """Have Ctrl-C, TERM and HUP end us wherever we are, also while the server does not take what we send.
+def _exit_on_signals() -> Iterator[None]:
+    """Let Ctrl-C, TERM and HUP end the client at any point inside, also while the server does not take our message.
 
-    asyncio only asks the task to end, at its next await. What ends us passes the `finally` of each thing that has to
-    be put back, the modes of the terminal among them.
+    asyncio alone would only ask the task to end, at its next await. These signals raise an exception, so every
+    `finally` runs, and the modes of the terminal are restored.
     """
 
     def leave(number: int, _: Any) -> None:

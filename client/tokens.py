@@ -1,19 +1,19 @@
-"""The tokens that servers have given, like cookies: each belongs to host, port and certificate.
+"""The tokens that servers have given, like cookies: each one belongs to a host, a port and a certificate.
 
-One kept over TLS is therefore never found for a connection without, and where somebody may listen in there are
-none at all. It knows no sockets.
+So a token from a connection with TLS is never sent on one without TLS. Where others can listen, there are no tokens
+at all. This module knows no sockets.
 """
 
 from client.state import StateFolder
-from client.trust import Peer, Server
+from client.trust import Endpoint, Peer
 
 _FILE = "tokens.json"
-_LONGEST_TOKEN = 4096
+_MAX_TOKEN = 4096  # characters
 WITHOUT_TLS = "no TLS"
 
 
 class Tokens:
-    """The token for one server and certificate. With `saves` off, a new one lives as long as this object."""
+    """The token for one server and certificate. Without `saves`, a new token lives only as long as this object."""
 
     def __init__(self, folder: StateFolder, peer: Peer, *, saves: bool = True) -> None:
         self._folder = folder
@@ -23,7 +23,7 @@ class Tokens:
         self._unsaved: str | None = None
 
     def get(self) -> str:
-        """The token, empty if there is none that may be sent."""
+        """Return the token, or an empty text if there is none that may be sent."""
         if not self._peer.is_private:
             return ""
         if self._unsaved is not None:
@@ -32,8 +32,8 @@ class Tokens:
         return token if isinstance(token, str) else ""
 
     def set(self, token: str) -> None:
-        """Keep the token, or with an empty one forget; one of absurd length is not kept."""
-        if not self._peer.is_private or len(token) > _LONGEST_TOKEN:
+        """Store the token; an empty one deletes the stored token. Ignore a token that is too long."""
+        if not self._peer.is_private or len(token) > _MAX_TOKEN:
             return
         if not self._saves:
             self._unsaved = token
@@ -43,8 +43,8 @@ class Tokens:
             self._folder.update(_FILE, lambda kept: kept.pop(self._key, None))
 
 
-def forget(folder: StateFolder, server: Server) -> bool:
-    """Drop all tokens of a server, whatever its certificate; whether there were any."""
+def forget(folder: StateFolder, server: Endpoint) -> bool:
+    """Delete all tokens of a server, for every certificate. Return whether there were any."""
     ours = [key for key in folder.read(_FILE) if key.startswith(f"{server} ")]
 
     def drop(kept: dict[str, object]) -> None:

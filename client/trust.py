@@ -1,6 +1,6 @@
-"""Which server's certificate is trusted: as ssh does it, on first sight and then only the same one.
+"""Decides which certificate is trusted. As with ssh, the user confirms the first one, and later only it is trusted.
 
-It decides before anything is sent; it knows no sockets and no terminal.
+It decides before anything is sent. It knows no sockets and no terminal.
 """
 
 import re
@@ -8,42 +8,51 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from client.state import StateFolder
+from common.addresses import format_endpoint
 from common.errors import TrustError, UsageError
 
 _FILE = "servers.json"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
+_CHANGED = """\
+THE CERTIFICATE OF {server} HAS CHANGED. Somebody may have intercepted the connection. Nothing was sent.
+  known:     {known}
+  presented: {presented}
+If the server has a new certificate, compare the presented one with the fingerprint that the server printed at its
+start. If both are equal, run this command and connect again:
+  ./run.sh client --forget {options}"""
 
 
 @dataclass(frozen=True)
-class Server:
-    """A server as the user calls it."""
+class Endpoint:
+    """The host and port of a server, as the user gives them."""
 
     host: str
     port: int
 
     def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return format_endpoint(self.host, self.port)
 
     @property
     def options(self) -> str:
+        """Return the options of the client for this server."""
         return f"--host {self.host} --port {self.port}"
 
 
 @dataclass(frozen=True)
 class Peer:
-    """The server at the other end, once it is trusted; `certificate` names it for the tokens.
+    """The server at the other end, after it is trusted. `certificate` is its fingerprint; tokens belong to it.
 
-    `is_private` tells whether nobody can listen in: there is TLS, or the server is this machine.
+    `is_private` tells that others cannot listen: the connection has TLS, or the server is on this machine.
     """
 
-    server: Server
+    server: Endpoint
     certificate: str
     is_private: bool
 
 
 @dataclass(frozen=True)
 class Policy:
-    """What to do with a certificate not seen before; `confirm` asks the user, None where there is none."""
+    """The decision about an unknown certificate. `confirm` asks the user; None means not to ask."""
 
     pin: str | None = None
     accept_new: bool = False
@@ -52,57 +61,61 @@ class Policy:
 
 
 class Trust:
+    """The certificates that the client trusts, stored in its folder."""
+
     def __init__(self, folder: StateFolder) -> None:
         self._folder = folder
 
-    def check(self, server: Server, presented: str, *, is_loopback: bool, policy: Policy) -> None:
-        """Return if the server with this fingerprint is to be trusted, and keep it; raise TrustError otherwise."""
+    def check(self, server: Endpoint, presented: str, *, is_loopback: bool, policy: Policy) -> None:
+        """Raise TrustError unless the server with the fingerprint `presented` is trusted. Store the fingerprint."""
         known = self._folder.read(_FILE).get(str(server))
         if policy.pin is not None:
             if presented != policy.pin:
-                raise TrustError(f"{server} shows {presented}, not the pinned {policy.pin}: nothing was sent")
+                raise TrustError(
+                    "{server} presented the certificate {presented}, not {pin} as in --pin. Nothing was sent.",
+                    server=server,
+                    presented=presented,
+                    pin=policy.pin,
+                )
         elif known is not None:
             if presented != known:
-                raise TrustError(_changed(server, str(known), presented))
+                raise TrustError(_CHANGED, server=server, known=known, presented=presented, options=server.options)
         elif not (is_loopback or policy.accept_new):
             self._ask(server, presented, policy)
         if policy.saves and presented != known:
             self._folder.update(_FILE, lambda kept: kept.update({str(server): presented}))
 
-    def forget(self, server: Server) -> bool:
-        """Drop the server's certificate; whether there was one."""
+    def forget(self, server: Endpoint) -> bool:
+        """Delete the certificate of a server. Return whether there was one."""
         if str(server) not in self._folder.read(_FILE):
             return False
         self._folder.update(_FILE, lambda kept: kept.pop(str(server), None))
         return True
 
-    def _ask(self, server: Server, presented: str, policy: Policy) -> None:
+    def _ask(self, server: Endpoint, presented: str, policy: Policy) -> None:
         if policy.confirm is None:
             raise TrustError(
-                f"the certificate of {server} is not known: {presented}\n"
-                f"Compare it with what the server printed at its start, then use --pin {presented}\n"
-                "(or --accept-new to take any on first sight). Nothing was sent."
+                "the certificate of {server} is not known: {presented}\n"
+                "Compare it with the fingerprint that the server printed at its start. If both are equal, use\n"
+                "  --pin {presented}\n"
+                "or --accept-new to trust every unknown server. Nothing was sent.",
+                server=server,
+                presented=presented,
             )
         question = (
             f"The certificate of {server} is not known:\n  {presented}\n"
-            "Compare it with what the server printed at its start."
+            "Compare it with the fingerprint that the server printed at its start."
         )
         if not policy.confirm(question):
-            raise TrustError(f"{server} is not trusted: nothing was sent")
+            raise TrustError("{server} is not trusted. Nothing was sent.", server=server)
 
 
 def checked_pin(text: str) -> str:
-    """The fingerprint that `text` is; raises UsageError for anything else."""
+    """Return `text` if it is a fingerprint. Raise UsageError otherwise."""
     if not _FINGERPRINT.fullmatch(text):
-        raise UsageError(f"a fingerprint looks like SHA256: and 43 letters, digits, + or /, not {text[:60]!r}")
+        raise UsageError(
+            "--pin: a fingerprint is SHA256: and 43 letters, digits, + or /, not {text!r}; "
+            "copy the one that the server printed at its start",
+            text=text[:60],
+        )
     return text
-
-
-def _changed(server: Server, known: str, presented: str) -> str:
-    return (
-        f"THE CERTIFICATE OF {server} HAS CHANGED. Somebody may be listening in. Nothing was sent.\n"
-        f"  known:     {known}\n"
-        f"  presented: {presented}\n"
-        "If the server was set up anew, compare the second with what it printed at its start, and then:\n"
-        f"  ./run.sh client --forget {server.options}"
-    )

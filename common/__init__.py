@@ -1,8 +1,8 @@
-"""What server and client share: the wire, sockets, TLS, errors, YAML and logs. It imports neither of them."""
+"""The parts that server and client share: wire, sockets, TLS, errors, YAML, logs. They import neither of them."""
 
 from pathlib import Path
 
 VERSION = "0.1.0"
 
 PROJECT_ROOT = Path(__file__).resolve().parent.parent
-"""The folder of run.sh; relative paths in the configuration start here."""
+"""The folder of run.sh. Relative paths in the configuration start here."""

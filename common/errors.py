@@ -1,30 +1,30 @@
 """Every error that Porter raises on purpose, in one tree, with the exit status each one means.
 
     PorterError
-    ├── UsageError                 the command line or an answer is wrong
-    ├── ConfigurationError         a configuration file is wrong: carries every problem found
+    ├── UsageError                 the command line or a typed answer is wrong
+    ├── ConfigurationError         a configuration file is wrong; it carries every problem found
     ├── NotPermitted               the server refused the login
-    ├── Refusal                    a rule says no (a name, a password, a limit); the text is for the user
-    │   └── Busy                   not a no: too much to do just now
-    ├── Unavailable                something the program needs cannot be had
+    ├── Refusal                    a rule forbids it (a name, a password, a limit); the text is for the user
+    │   └── Busy                   the server is too busy just now; a later attempt may succeed
+    ├── Unavailable                something that the program needs is not available
     │   ├── StoreUnavailable       the database
     │   └── ConnectionRefused      the server is full, or this address has too many connections
     ├── TrustError                 the peer's certificate is unknown or has changed
-    ├── ProtocolError              the peer broke the rules of the wire
+    ├── ProtocolError              the peer broke the protocol
     │   ├── MessageTooLong
     │   ├── NotText                a message is not UTF-8
-    │   ├── MessageStalled         a message began and did not end in time
-    │   ├── UnexpectedTLS          TLS was spoken on a plain connection
-    │   ├── HandshakeFailed        TLS did not come about
-    │   └── UnexpectedKind         a kind that has no place in the conversation
-    └── ConnectionEnded            no breach, but the conversation is over
+    │   ├── MessageStalled         a message began and was not complete in time
+    │   ├── UnexpectedTLS          the peer speaks TLS on a plain connection
+    │   ├── HandshakeFailed        the TLS handshake failed
+    │   └── UnexpectedKind         a message has a kind that is not allowed here
+    └── ConnectionEnded            the conversation is over, and the peer did not break the protocol
         ├── PeerClosed             the peer closed between two messages
-        ├── ConnectionLost         the peer vanished: a reset, an end inside a message, or it does not read
-        ├── DeadlineExceeded       the peer was silent, or its login unfinished, for too long
-        ├── SessionEnded           somebody logged out, or was logged out, elsewhere
+        ├── ConnectionLost         the peer is gone: a reset, an end inside a message, or it does not read
+        ├── DeadlineExceeded       the peer was silent for too long, or its login took too long
+        ├── SessionEnded           the session was ended elsewhere, by a logout or an administrator
         └── Stopping               the server is being stopped
 
-The text of a ProtocolError or of a DeadlineExceeded is meant for the peer as well as for the log.
+The text of a ProtocolError or of a DeadlineExceeded is for the peer and for the log.
 """
 
 from collections.abc import Sequence
@@ -34,7 +34,7 @@ from typing import ClassVar
 
 
 class ExitStatus(IntEnum):
-    """What the programs answer to the shell; the numbers of sysexits(3), and 130 for Ctrl-C."""
+    """The exit statuses of both programs: the numbers of sysexits(3), and 130 for Ctrl-C."""
 
     DONE = 0
     FAULT = 1
@@ -47,9 +47,22 @@ class ExitStatus(IntEnum):
 
 
 class PorterError(Exception):
-    """The root of the tree; `status` is the exit status of a program that ends because of it."""
+    """The root of the tree. `status` is the exit status of a program that ends because of the error.
+
+    An error carries a template and its values. `str` returns the English text, for the log and for standard error.
+    For a client with another language, a translation of the template takes the same values.
+    """
 
     status: ClassVar[ExitStatus] = ExitStatus.FAULT
+
+    def __init__(self, template: str = "", **values: object) -> None:
+        """`template` is a text for `str.format`, with `{name}` in place of each value."""
+        super().__init__(template)
+        self.template = template
+        self.values = values
+
+    def __str__(self) -> str:
+        return self.template.format(**self.values)
 
 
 class UsageError(PorterError):
@@ -58,7 +71,7 @@ class UsageError(PorterError):
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong in a configuration file; line and column count from 1, 0 means the whole file."""
+    """One error in a configuration file. Line and column count from 1; line 0 means the whole file."""
 
     file: str
     line: int
@@ -67,17 +80,17 @@ class Problem:
     text: str
 
     def __str__(self) -> str:
-        place = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{place}: {self.key}: {self.text}" if self.key else f"{place}: {self.text}"
+        position = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
+        return f"{position}: {self.key}: {self.text}" if self.key else f"{position}: {self.text}"
 
 
 class ConfigurationError(PorterError):
-    """Raised once with all `problems` of a configuration, so that one reading mends them all."""
+    """Carries all `problems` of a configuration, so that the user can correct them in one go."""
 
     status = ExitStatus.CONFIGURATION
 
     def __init__(self, problems: Sequence[Problem]) -> None:
-        super().__init__("\n".join(str(problem) for problem in problems))
+        super().__init__("{text}", text="\n".join(map(str, problems)))
         self.problems = tuple(problems)
 
 
@@ -86,13 +99,13 @@ class NotPermitted(PorterError):
 
 
 class Refusal(PorterError):
-    """`reason` is what the log may know and the client may not; the text where nothing else is said."""
+    """A refusal with a text for the client, and with a `reason` for the log only. The default reason is the text."""
 
     status = ExitStatus.USAGE
 
-    def __init__(self, text: str, reason: str | None = None) -> None:
-        super().__init__(text)
-        self.reason = reason or text
+    def __init__(self, template: str, *, reason: str | None = None, **values: object) -> None:
+        super().__init__(template, **values)
+        self.reason = reason or str(self)
 
 
 class Busy(Refusal):

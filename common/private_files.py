@@ -1,4 +1,4 @@
-"""Files and folders that only their owner can open, whatever the umask. It knows nothing of what is in them."""
+"""Files and folders that only their owner can open, whatever the umask. This module does not know their content."""
 
 import contextlib
 import os
@@ -6,16 +6,16 @@ from pathlib import Path
 
 from common import PROJECT_ROOT
 
-_OURS = PROJECT_ROOT / "data"
+_DATA_FOLDER = PROJECT_ROOT / "data"
 
 
 def make_private_folder(path: Path) -> None:
-    """Make the folder and those it is in, 0700, where missing.
+    """Make the folder and its parents with mode 0700 if they are missing.
 
-    One that is there already is left as it is, unless it is in our own data/: then it is closed to others.
+    An existing folder does not change, unless it is inside the project's data/: then it is closed to others.
     """
     if path.is_dir():
-        if path.is_relative_to(_OURS) and path.stat().st_mode & 0o077:
+        if path.is_relative_to(_DATA_FOLDER) and path.stat().st_mode & 0o077:
             path.chmod(0o700)
     else:
         make_private_folder(path.parent)
@@ -24,17 +24,17 @@ def make_private_folder(path: Path) -> None:
 
 
 def make_private_file(path: Path) -> None:
-    """Make an empty file, 0600, in a private folder, if it is missing; close one to others that is there already."""
+    """Make an empty file with mode 0600 in a private folder. If the file exists, only close it to others."""
     make_private_folder(path.parent)
     with contextlib.suppress(FileExistsError):
         os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
-    # Not by opening what is there: closing any descriptor of a database drops the locks that this process holds on
-    # it (sqlite.org/howtocorrupt.html, 2.2).
+    # Do not open the existing file: closing any descriptor of a database drops the locks that this process holds
+    # on it (sqlite.org/howtocorrupt.html, 2.2).
     path.chmod(0o600)
 
 
 def write_private_file(path: Path, content: bytes) -> None:
-    """Write a file, 0600, so that it is there whole or not at all."""
+    """Write a file with mode 0600. Other processes see the old file or the whole new one, also after a crash."""
     make_private_folder(path.parent)
     unfinished = path.with_name(f".{path.name}.{os.getpid()}")
     unfinished.unlink(missing_ok=True)

@@ -1,4 +1,7 @@
-"""How both programs talk to the person who started them: command line, questions, errors, exit status."""
+"""The dialogue of both programs with their user: command line, questions, errors, exit status.
+
+This module knows neither server nor client.
+"""
 
 import argparse
 import contextlib
@@ -17,7 +20,7 @@ _Answer = TypeVar("_Answer")
 
 
 class ArgumentParser(argparse.ArgumentParser):
-    """argparse's, with the exit status of sysexits(3) for a wrong command line, and no abbreviated options."""
+    """argparse's parser, with the exit status of sysexits(3) for a wrong command line, and without abbreviations."""
 
     def __init__(self, prog: str, description: str, epilog: str | None = None) -> None:
         super().__init__(
@@ -36,37 +39,37 @@ class ArgumentParser(argparse.ArgumentParser):
 
 
 def run(main: Callable[[], int]) -> NoReturn:
-    """Run a program to its exit status; a mistake of its user is one line on standard error, without a traceback."""
-    _mend_standard_streams()
+    """Run a program and exit with its status. Print a PorterError as one line on standard error, not a traceback."""
+    _repair_standard_streams()
     try:
         status = int(main())
         sys.stdout.flush()
     except KeyboardInterrupt:
         status = ExitStatus.INTERRUPTED
-    except EOFError:  # Ctrl-D where the library asks
+    except EOFError:  # Ctrl-D at a question of the library
         print(file=sys.stderr)
         status = ExitStatus.DONE
     except PorterError as error:
-        tell(error)
+        print_error(error)
         status = error.status
-    except BrokenPipeError:  # standard output was a pipe, and its reader has had enough
-        _abandon_output()
+    except BrokenPipeError:  # standard output was a pipe, and its reader has closed it
+        _discard_output()
         status = ExitStatus.UNAVAILABLE
-    except OSError as error:  # a full disk under standard output, and the like
-        _abandon_output()
-        tell(Unavailable(str(error)))
+    except OSError as error:  # for example, standard output is a file on a full disk
+        _discard_output()
+        print_error(Unavailable("{reason}", reason=error))
         status = ExitStatus.UNAVAILABLE
     sys.exit(status)
 
 
-def tell(error: PorterError) -> None:
-    """Say on standard error what is wrong; a configuration's problems speak for themselves, a line each."""
+def print_error(error: PorterError) -> None:
+    """Print an error on standard error. A ConfigurationError has one line for each problem, without a prefix."""
     start = "" if isinstance(error, ConfigurationError) else "porter: "
     print(f"{start}{error}", file=sys.stderr)
 
 
 def terminal() -> TextIO | None:
-    """Where someone can be asked: the terminal on standard error, or else on standard output; None without one."""
+    """Return the terminal for questions: standard error, or else standard output. Return None without a terminal."""
     if sys.stdin.isatty():
         for stream in (sys.stderr, sys.stdout):
             if stream.isatty():
@@ -75,16 +78,16 @@ def terminal() -> TextIO | None:
 
 
 def has_terminal() -> bool:
-    """Whether someone is there to be asked."""
+    """Return whether there is a terminal, so that the user can be asked."""
     return terminal() is not None
 
 
 def read_answer(prompt: str) -> str:
-    """Ask on the terminal; the line typed, without its spaces.
+    """Ask on the terminal and return the typed line, without the spaces around it.
 
-    Ctrl-C raises KeyboardInterrupt; Ctrl-D ends the program, with 0.
+    Raise KeyboardInterrupt on Ctrl-C. End the program with status 0 on Ctrl-D.
     """
-    # Not input(): it would write to standard output, which is not for questions.
+    # input() would write the question to standard output, which is for results only.
     stream = terminal() or sys.stderr
     while True:
         print(prompt, end="", file=stream, flush=True)
@@ -94,7 +97,7 @@ def read_answer(prompt: str) -> str:
             print(file=stream)
             raise
         except UnicodeDecodeError:
-            print("porter: that is not UTF-8", file=stream)
+            print("porter: the answer is not UTF-8 text; type it again", file=stream)
             continue
         if not line:
             print(file=stream)
@@ -103,7 +106,10 @@ def read_answer(prompt: str) -> str:
 
 
 def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer]) -> _Answer:
-    """Ask until the answer passes `check`, which raises UsageError; Enter takes the default."""
+    """Ask until `check` accepts the answer, and return its result. Enter takes the default.
+
+    `check` raises UsageError for a wrong answer.
+    """
     while True:
         answer = read_answer(f"{prompt} [{default}]: ")
         if not answer:
@@ -111,11 +117,11 @@ def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer]) -> _Answ
         try:
             return check(answer)
         except UsageError as error:
-            tell(error)
+            print_error(error)
 
 
 def ask_yes_or_no(question: str) -> bool:
-    """Ask until the answer is yes or no."""
+    """Ask until the answer is yes or no. Return whether it is yes."""
     while True:
         answer = read_answer(f"{question} (yes/no) ").lower()
         if answer in ("yes", "y", "no", "n"):
@@ -123,27 +129,35 @@ def ask_yes_or_no(question: str) -> bool:
 
 
 def port_number(text: str, lowest: int = 0) -> int:
-    """The port that `text` names; raises UsageError for anything else."""
+    """Return the port that `text` names. Raise UsageError for any other text."""
     if text.isascii() and text.isdigit() and len(text) <= 5 and lowest <= int(text) <= 65535:
         return int(text)
-    raise UsageError(f"a port is a number from {lowest} to 65535, not {text[:40]!r}")
+    raise UsageError("a port is a number from {lowest} to 65535, not {text!r}", lowest=lowest, text=text[:40])
+
+
+def port_from(origin: str, text: str, lowest: int = 0) -> int:
+    """Return the port that an option or a variable gives. Raise UsageError, naming `origin`, for another text."""
+    try:
+        return port_number(text, lowest)
+    except UsageError as error:
+        raise UsageError("{origin}: {reason}", origin=origin, reason=error) from None
 
 
 def environment(name: str) -> str | None:
-    """A variable of the environment; an empty one counts as unset."""
+    """Return a variable of the environment, or None if it is unset or empty."""
     return os.environ.get(name) or None
 
 
-def _mend_standard_streams() -> None:
-    """Open what was closed, and let no character stop the output.
+def _repair_standard_streams() -> None:
+    """Open standard streams that are closed, and escape characters that the terminal cannot show.
 
-    With descriptor 0 closed, the next socket would get its number and be read as standard input.
+    Without this, the next socket would get the free descriptor 0 and would be read as standard input.
     """
     for descriptor, name in enumerate(("stdin", "stdout", "stderr")):
         try:
             os.fstat(descriptor)
         except OSError:
-            os.open(os.devnull, os.O_RDWR)  # the lowest free number, which is this one
+            os.open(os.devnull, os.O_RDWR)  # open() takes the lowest free number, which is this one
         if getattr(sys, name) is None:
             setattr(sys, name, os.fdopen(descriptor, "r" if descriptor == 0 else "w", closefd=False))
     for stream in (sys.stdout, sys.stderr):
@@ -151,7 +165,7 @@ def _mend_standard_streams() -> None:
             stream.reconfigure(errors="backslashreplace")
 
 
-def _abandon_output() -> None:
-    """Have what is still buffered go nowhere, or the interpreter would fail on it once more."""
+def _discard_output() -> None:
+    """Discard the buffered output. At its exit the interpreter would try to write it again, and fail again."""
     with contextlib.suppress(OSError, ValueError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,7 +1,7 @@
-"""YAML files whose values remember where they stood, so that an error can name file, line and column.
+"""YAML files whose values keep their position, so that an error can name file, line and column.
 
-Scalars follow YAML 1.2's core schema (`on`, `022` and `22:30` are text), and a key given twice is an error: PyYAML
-itself would take YAML 1.1's and keep the last. What the values mean is not known here.
+Scalars follow YAML 1.2's core schema (`on` and `22:30` are text, `022` is 22), and a key given twice is an error:
+PyYAML alone follows YAML 1.1 and silently keeps the last of two. This module does not know what the values mean.
 """
 
 import os
@@ -12,68 +12,63 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+from yaml.constructor import ConstructorError
 
 from common.errors import ConfigurationError, Problem
 
 KeyPath = tuple[str | int, ...]
-_MOST_NODES = 10_000
-_MOST_BYTES = 1_000_000
+_MAX_NODES = 10_000
+_MAX_BYTES = 1_000_000
+_TAG = "tag:yaml.org,2002:"
+_SCALARS: dict[str, tuple[re.Pattern[str], Callable[[str], Any]]] = {
+    f"{_TAG}null": (re.compile(r"(?:~|null|Null|NULL|)\Z"), lambda text: None),
+    f"{_TAG}bool": (re.compile(r"(?:true|True|TRUE|false|False|FALSE)\Z"), lambda text: text.lower() == "true"),
+    f"{_TAG}int": (re.compile(r"[-+]?[0-9]+\Z"), int),
+    f"{_TAG}float": (re.compile(r"[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?\Z"), float),
+    f"{_TAG}str": (re.compile(r""), str),
+}
 
 
 class _Loader(yaml.SafeLoader):
-    """SafeLoader with YAML 1.2's scalars instead of YAML 1.1's; only its parser is used, none of its constructors."""
+    """PyYAML's parser, which recognises the scalars above. None of PyYAML's constructors is used."""
 
-    yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012
-
-
-_TAG = "tag:yaml.org,2002:"
-_SCALARS: dict[str, tuple[str, str, Callable[[str], Any]]] = {
-    "bool": (r"^(?:true|True|TRUE|false|False|FALSE)$", "tTfF", lambda text: text.lower() == "true"),
-    "null": (r"^(?:~|null|Null|NULL|)$", "~nN", lambda text: None),
-    "int": (r"^[-+]?[0-9]+$", "-+0123456789", int),
-    "float": (r"^[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?$", "-+.0123456789", float),
-}
-for _name, (_pattern, _first, _) in _SCALARS.items():
-    _Loader.add_implicit_resolver(_TAG + _name, re.compile(_pattern), [*_first, *([""] if _name == "null" else [])])
+    yaml_implicit_resolvers = {  # noqa: RUF012  # by first character; None means any character
+        None: [(tag, pattern) for tag, (pattern, _) in _SCALARS.items()]
+    }
 
 
 @dataclass
 class Document:
-    """A file's value, and the place of every key and item in it; lines and columns count from 1."""
+    """The value of a file, and the position of every key and item in it. Lines and columns count from 1."""
 
     file: str
     value: Any = None
-    places: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
+    positions: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
     def problem(self, path: KeyPath, text: str) -> Problem:
-        """A problem with what stands at `path`, or, where nothing does, with what would hold it."""
+        """Return a problem with the value at `path`. If the key is missing, use the position of its parent."""
         known = path
-        while known and known not in self.places:
+        while known and known not in self.positions:
             known = known[:-1]
-        line, column = self.places.get(known, (0, 0))
+        line, column = self.positions.get(known, (0, 0))
         return Problem(self.file, line, column, ".".join(map(str, path)), text)
 
 
 def read(path: Path) -> Document:
     """Read a file that holds a mapping or nothing.
 
-    Raises ConfigurationError for a file that cannot be read or is no YAML. Keys given twice are left in
-    `problems`, for the caller to report with its own.
+    Raise ConfigurationError for a file that cannot be read or is not YAML. Keys given twice are in `problems`:
+    the caller reports them together with its own.
     """
-    document = Document(shown(path))
+    document = Document(relative_path(path))
     try:
         with path.open("rb") as file:
-            content = file.read(_MOST_BYTES + 1)
-        if len(content) > _MOST_BYTES:
-            raise ConfigurationError([Problem(document.file, 0, 0, "", f"larger than {_MOST_BYTES} bytes")])
-        loader = _Loader(content)
-        try:
-            node = loader.get_single_node()
-            if node is not None:
-                document.value = _build(loader, node, (), document, set())
-        finally:
-            loader.dispose()
+            content = file.read(_MAX_BYTES + 1)
+        if len(content) > _MAX_BYTES:
+            raise ConfigurationError([Problem(document.file, 0, 0, "", f"larger than {_MAX_BYTES} bytes")])
+        node = yaml.compose(content, _Loader)
+        document.value = {} if node is None else _build(node, (), document, set())
     except OSError as error:
         raise ConfigurationError([Problem(document.file, 0, 0, "", error.strerror or str(error))]) from error
     except RecursionError as error:
@@ -87,51 +82,49 @@ def read(path: Path) -> Document:
     return document
 
 
-def _build(loader: _Loader, node: yaml.Node, path: KeyPath, document: Document, above: set[int]) -> Any:
-    """The value of a node; fills in places and problems. `above` are the nodes that this one stands in."""
-    if id(node) in above or len(document.places) > _MOST_NODES:
-        raise yaml.constructor.ConstructorError(None, None, "an alias repeats too much", node.start_mark)
-    document.places.setdefault(path, _place(node))
+def _build(node: yaml.Node, path: KeyPath, document: Document, above: set[int]) -> Any:
+    """Return the value of a node, and store its position. `above` holds the ids of the nodes around this one."""
+    if id(node) in above or len(document.positions) > _MAX_NODES:
+        raise ConstructorError(
+            None, None, f"an alias repeats too much, or there are more than {_MAX_NODES} values", node.start_mark
+        )
+    document.positions.setdefault(path, _position(node))
     inside = above | {id(node)}
-    if isinstance(node, yaml.MappingNode) and node.tag == _TAG + "map":
-        return _build_mapping(loader, node, path, document, inside)
-    if isinstance(node, yaml.SequenceNode) and node.tag == _TAG + "seq":
-        return [_build(loader, item, (*path, index), document, inside) for index, item in enumerate(node.value)]
+    if isinstance(node, yaml.MappingNode) and node.tag == f"{_TAG}map":
+        return _build_mapping(node, path, document, inside)
+    if isinstance(node, yaml.SequenceNode) and node.tag == f"{_TAG}seq":
+        return [_build(item, (*path, index), document, inside) for index, item in enumerate(node.value)]
     return _build_scalar(node)
 
 
-def _build_scalar(node: yaml.Node) -> Any:
-    """The value of a word or a number, but of no other tag (!!timestamp, !!python/object)."""
-    if isinstance(node, yaml.ScalarNode) and node.tag == _TAG + "str":
-        return str(node.value)
-    pattern, _, construct = _SCALARS.get(node.tag.removeprefix(_TAG), ("(?!)", "", str))
-    if not isinstance(node, yaml.ScalarNode) or not re.match(pattern, node.value):
-        raise yaml.constructor.ConstructorError(None, None, f"{node.tag} is not for here", node.start_mark)
-    try:
-        return construct(node.value)
-    except ValueError as error:  # more digits than Python converts
-        raise yaml.constructor.ConstructorError(None, None, str(error), node.start_mark) from error
-
-
-def _build_mapping(
-    loader: _Loader, node: yaml.MappingNode, path: KeyPath, document: Document, above: set[int]
-) -> dict[Any, Any]:
+def _build_mapping(node: yaml.MappingNode, path: KeyPath, document: Document, above: set[int]) -> dict[Any, Any]:
     value: dict[Any, Any] = {}
     for key_node, value_node in node.value:
         key = _build_scalar(key_node)
         inner = (*path, key if isinstance(key, (str, int)) else str(key))
-        if inner in document.places:
-            first_line, _ = document.places[inner]
-            line, column = _place(key_node)
+        if inner in document.positions:
+            first_line, _ = document.positions[inner]
+            line, column = _position(key_node)
             text = f"given twice, first in line {first_line}"
             document.problems.append(Problem(document.file, line, column, ".".join(map(str, inner)), text))
             continue
-        document.places[inner] = _place(key_node)
-        value[key] = _build(loader, value_node, inner, document, above)
+        document.positions[inner] = _position(key_node)
+        value[key] = _build(value_node, inner, document, above)
     return value
 
 
-def _place(node: yaml.Node) -> tuple[int, int]:
+def _build_scalar(node: yaml.Node) -> Any:
+    """Return the value of a word or a number. Refuse every other tag (!!timestamp, !!python/object)."""
+    pattern, construct = _SCALARS.get(node.tag, (None, None))
+    if pattern is None or construct is None or not isinstance(node, yaml.ScalarNode) or not pattern.match(node.value):
+        raise ConstructorError(None, None, f"{node.tag} is not allowed here", node.start_mark)
+    try:
+        return construct(node.value)
+    except ValueError as error:  # more digits than Python converts
+        raise ConstructorError(None, None, str(error), node.start_mark) from error
+
+
+def _position(node: yaml.Node) -> tuple[int, int]:
     return node.start_mark.line + 1, node.start_mark.column + 1
 
 
@@ -142,10 +135,10 @@ def _syntax_problem(document: Document, error: yaml.YAMLError) -> Problem:
     return Problem(document.file, line, column, "", f"not YAML: {text}")
 
 
-def shown(path: Path) -> str:
-    """The path as a person at this prompt would write it."""
+def relative_path(path: Path) -> str:
+    """Return the path relative to the current folder if it is inside it, as a user would type it."""
     try:
         relative = os.path.relpath(path)
-    except OSError:  # the folder we stand in is gone
+    except OSError:  # the current folder was deleted
         return str(path)
     return str(path) if relative.startswith("..") else relative

@@ -1,1 +1,1 @@
-"""The server: accepts connections, hands each to a handler in a thread of its own, and keeps its limits."""
+"""The server: accepts connections, runs a handler for each in a thread of its own, and enforces the limits."""

@@ -1,10 +1,10 @@
-"""Starts the server, which commandline.py does: `python -m server`, as run.sh calls it."""
+"""The entry point of `python -m server`, which run.sh calls. commandline.py does the work."""
 
 from common.program import run
 
 
 def main() -> int:
-    # Imported here: Ctrl-C while the libraries are being loaded ends the program as it does later.
+    # Imported here, inside `run`: Ctrl-C while the libraries load must end the program as it does later.
     from server import commandline
 
     return commandline.main()

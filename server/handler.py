@@ -1,4 +1,4 @@
-"""The name under which handlers of your own import the base class; it lives in server/handlers/handler.py."""
+"""The module from which your own handlers import the base class. The class is in server/handlers/handler.py."""
 
 from server.handlers.handler import Handler
 

@@ -1,7 +1,7 @@
-"""What the machine gives to this process: cores, and open files. It knows nothing of connections or handlers.
+"""What the machine gives to this process: cores and open files. It knows nothing of connections or handlers.
 
-One core makes a server of many threads twice as fast as two do, since the interpreter's lock then changes hands
-without the cores having to agree. So several cores take several processes.
+A server of many threads is twice as fast on one core as on two: the interpreter's lock then never moves from one
+core to another. So a server that uses several cores needs several processes.
 """
 
 import logging
@@ -9,12 +9,12 @@ import os
 import resource
 
 LOG = logging.getLogger("porter.server")
-_FOR_THE_REST = 256  # who is refused (128), the store's, the log's, the standard streams, modules being imported
+_OTHER_FILES = 256  # refused connections (128), the store, the log, the standard streams, modules during an import
 
 
 def make_room_for(connections: int) -> None:
-    """Raise the soft limit on open files to fit so many connections; log what the hard limit does not allow."""
-    wanted = connections + _FOR_THE_REST
+    """Raise the soft limit on open files for this many connections; log a warning if the hard limit is too low."""
+    wanted = connections + _OTHER_FILES
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
@@ -24,26 +24,31 @@ def make_room_for(connections: int) -> None:
         LOG.info("limit on open files raised from %d to %d", soft, possible)
     if possible < wanted:
         LOG.warning(
-            "max_connections is %d, but open files for only %d", connections, max(possible - _FOR_THE_REST, 0)
+            "max_connections is %d, but the limit on open files allows only %d: raise it (ulimit -Hn)",
+            connections,
+            max(possible - _OTHER_FILES, 0),
         )
 
 
 class Cores:
-    """Those that were allowed when it was made; where the system does not tell, nothing is changed."""
+    """The cores that this process may use when the object is made.
+
+    Only Linux tells which cores these are. On another system the methods change nothing.
+    """
 
     def __init__(self) -> None:
         self._all = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 
     def __len__(self) -> int:
-        """How many there are, which in a container are fewer than the machine has."""
+        """Return the number of cores. In a container it can be lower than that of the machine."""
         return len(self._all) or os.cpu_count() or 1
 
     def keep_to(self, number: int) -> None:
-        """Have this thread, and those it starts from now on, run on one core: the `number`th, counted round."""
+        """Keep this thread, and the threads that it starts later, on core `number` modulo the number of cores."""
         if self._all:
             os.sched_setaffinity(0, {self._all[number % len(self._all)]})
 
     def use_all(self) -> None:
-        """Have this thread run anywhere again."""
+        """Let this thread run on all cores again."""
         if self._all:
             os.sched_setaffinity(0, self._all)

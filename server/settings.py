@@ -1,6 +1,6 @@
-"""The configuration as types: every key, its default, its bounds. Where the values come from is not known here.
+"""The types of the configuration: every key, its default and its bounds. Where values come from is not known here.
 
-Times are in seconds. Each handler declares its own options, as a Section (see handler.py).
+Times are in seconds. Each handler declares its own options as a Section (see handler.py).
 """
 
 from typing import Annotated, Any, Literal, Self
@@ -12,17 +12,17 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
-def _known_database(url: str) -> str:
+def _check_store_url(url: str) -> str:
     if not url.startswith(("sqlite:///", "postgresql://", "postgresql+psycopg://")):
         raise ValueError("must be sqlite:///FILE or postgresql+psycopg://USER@HOST/DATABASE")
     return url
 
 
-StoreUrl = Annotated[str, AfterValidator(_known_database)]
+StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
 
 
 class Section(BaseModel):
-    """A part of the configuration: unknown keys and values of another type are errors, and nothing changes later."""
+    """A part of the configuration. Unknown keys and values of a wrong type are errors; a section never changes."""
 
     model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
@@ -37,7 +37,8 @@ class Tls(Section):
 class Limits(Section):
     max_connections: Count = 1024
     max_connections_per_address: Count = 100
-    # A TLS record read as a header announces 350 million bytes or more; below that, both can be told apart.
+    # A TLS record, read as a message header, gives a length of 350 million bytes or more. A much lower limit lets
+    # the server tell TLS from a message.
     max_message: Annotated[int, Field(ge=1, le=67_108_864)] = 65536
     max_message_before_login: Annotated[int, Field(ge=1, le=67_108_864)] = 4096
     handshake_timeout: Seconds = 10
@@ -54,7 +55,7 @@ class RegistrationLimits(Section):
 
 
 class HandlerEntry(Section):
-    """Where a handler is found; its options are checked by the class itself."""
+    """The class of a handler, as `module:class`, and its options, which the class itself checks."""
 
     class_: str = Field(alias="class", pattern=r"^[\w.]+:[\w.]+$")
     options: dict[str, Any] = Field(default_factory=dict)
@@ -83,7 +84,7 @@ class Settings(Section):
     @model_validator(mode="before")
     @classmethod
     def _keep_default_handlers(cls, data: Any) -> Any:
-        """Mappings merge with the defaults, so `handlers: {auth: {options: ...}}` keeps the class."""
+        """Merge `handlers` with the defaults, so that `handlers: {auth: {options: ...}}` keeps the class."""
         if not isinstance(data, dict) or not isinstance(data.get("handlers", {}), dict):
             return data
         given = data.get("handlers", {})
@@ -97,19 +98,19 @@ class Settings(Section):
 MOST_PASSWORD_CHARACTERS = 256
 MOST_MEMORY_KIB = 262_144
 MOST_WORK = 4_194_304
-"""Of a hash, in KiB times passes; about two seconds of a core."""
+"""The highest cost of one hash, in KiB times passes: about two seconds of one core."""
 MOST_THREADS = 16
 
 
 class Argon2Options(Section):
-    """The cost of a hash. The default is one of OWASP's: 19 MiB, two passes, about 20 ms."""
+    """The cost of a hash. The default is one that OWASP recommends: 19 MiB, two passes, about 20 ms."""
 
     memory_kib: Annotated[int, Field(ge=8, le=MOST_MEMORY_KIB)] = 19456
     time_cost: Annotated[int, Field(ge=1, le=MOST_WORK // 8)] = 2
     parallelism: Annotated[int, Field(ge=1, le=MOST_THREADS)] = 1
 
     @model_validator(mode="after")
-    def _bound_the_work(self) -> Self:
+    def _check_cost(self) -> Self:
         # RFC 9106, 3.1: at least 8 KiB for each lane.
         if self.memory_kib < 8 * self.parallelism:
             raise ValueError(f"memory_kib must be at least {8 * self.parallelism}, 8 for each thread")

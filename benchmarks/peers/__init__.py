@@ -1,4 +1,4 @@
-"""Other servers that do the same: an echo of messages with a header of four bytes, on the port they are given.
+"""Other servers with the same task: an echo of messages with a header of four bytes, on a given port.
 
-Short, and as their own documentation would have them written; run as `python -m benchmarks.peers.NAME PORT`.
+They are short and follow the documentation of their libraries. Run one as `python -m benchmarks.peers.NAME PORT`.
 """

@@ -1,4 +1,4 @@
-"""asyncio's streams: a coroutine a connection, a read for the header and one for the body."""
+"""asyncio's streams: one coroutine for each connection, one read for the header and one for the body."""
 
 import asyncio
 import struct

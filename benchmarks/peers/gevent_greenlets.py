@@ -1,4 +1,4 @@
-"""gevent: a greenlet a connection, written as for threads."""
+"""gevent: one greenlet for each connection, written in the same way as for threads."""
 
 import socket
 import struct

@@ -1,4 +1,4 @@
-"""socketserver as it is usually written: a thread a connection, a read for the header and one for the body."""
+"""socketserver in its usual form: one thread for each connection, one read for the header and one for the body."""
 
 import socketserver
 import struct

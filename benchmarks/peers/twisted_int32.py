@@ -1,4 +1,4 @@
-"""Twisted, with its own Int32StringReceiver. No text is made of the bytes."""
+"""Twisted with its own Int32StringReceiver. The bytes are not decoded to text."""
 
 import sys
 from typing import Any

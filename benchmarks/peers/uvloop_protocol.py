@@ -1,4 +1,4 @@
-"""The same protocol on uvloop, whose loop is written in C."""
+"""The protocol of asyncio_protocol.py on uvloop, an event loop written in C."""
 
 import uvloop
 

@@ -1,1 +1,1 @@
-"""The way of a message: bytes, frames, kinds, and the sockets that carry them, with TLS and without."""
+"""The wire: bytes, frames, kinds of messages, and the sockets that carry them, with TLS and without."""

@@ -1,6 +1,6 @@
 """A moment by which something must have happened, on the monotonic clock, and the error if it has not.
 
-It knows nothing of sockets; whoever waits asks it how long.
+It knows nothing of sockets: the code that waits asks it how much time is left.
 """
 
 import math
@@ -8,25 +8,32 @@ import time
 
 from common.errors import PorterError
 
-_LONGEST_POLL = 2**31 - 1
+_MAX_POLL = 2**31 - 1  # milliseconds
 
 
 def poll_milliseconds(seconds: float | None) -> int | None:
-    """What poll() takes for so many seconds: rounded up, and no more than it can; who waits longer looks again."""
+    """Return `seconds` in milliseconds for poll(), rounded up, or None to wait for ever.
+
+    The result is at most 2**31 - 1, the maximum of poll() (24 days): a caller that waits longer polls again.
+    """
     if seconds is None or seconds == math.inf:
         return None
-    return min(max(0, math.ceil(seconds * 1000)), _LONGEST_POLL)
+    return min(max(0, math.ceil(seconds * 1000)), _MAX_POLL)
 
 
 class Deadline:
-    """`seconds` from now, or from `since` (None: never); once it is over, `remaining` raises `error`.
+    """A moment after which `remaining` raises an error.
 
-    `text` may name the seconds: `{:g}`. A class and a text, and no function that would hold on to whoever waits.
+    The error is a class and not a callable: a bound method would keep the socket alive in a reference cycle.
     """
 
     def __init__(
         self, seconds: float | None, error: type[PorterError], text: str = "", since: float | None = None
     ) -> None:
+        """The deadline ends `seconds` after `since`, by default after now. With None it never ends.
+
+        `text` is the template of the error and may contain `{seconds:g}`. `since` is a time of time.monotonic().
+        """
         start = time.monotonic() if since is None else since
         self._moment = math.inf if seconds is None else start + seconds
         self._error = error
@@ -34,14 +41,14 @@ class Deadline:
         self._seconds = seconds
 
     def remaining(self) -> float | None:
-        """Seconds left, None for ever; raises the deadline's error when none are left."""
+        """Return the seconds that are left, or None for no limit. Raise the deadline's error if none are left."""
         if self._moment == math.inf:
             return None
         left = self._moment - time.monotonic()
         if left <= 0:
-            raise self._error(self._text.format(self._seconds))
+            raise self._error(self._text, seconds=self._seconds)
         return left
 
     def or_earlier(self, other: "Deadline | None") -> "Deadline":
-        """Whichever of the two comes first."""
+        """Return the earlier one of the two deadlines."""
         return self if other is None or self._moment <= other._moment else other

@@ -1,7 +1,7 @@
-"""The kinds of message in a conversation: a word in front of the text that says what to do with it.
+"""The kinds of message in a conversation: a word at the start of a message tells the peer how to use the text.
 
 They follow PAM's conversation (TEXT_INFO, ERROR_MSG, PROMPT_ECHO_ON, PROMPT_ECHO_OFF), RFC 4256's echo flag and
-HTTP's cookies. Nothing here knows who sends a message or how it travels.
+HTTP's cookies. This module does not know which side sends a message, or how the message travels.
 """
 
 from enum import Enum
@@ -10,6 +10,8 @@ from common.errors import UnexpectedKind
 
 
 class Kind(Enum):
+    """The kinds; each value is the word on the wire."""
+
     TEXT = "TEXT"
     ERROR = "ERROR"
     ASK = "ASK"
@@ -19,24 +21,22 @@ class Kind(Enum):
     TOKEN = "TOKEN"
 
 
+_KINDS = {kind.value: kind for kind in Kind}
 FROM_CLIENT = frozenset({Kind.TEXT, Kind.TOKEN})
 FROM_SERVER = frozenset(Kind) - {Kind.TOKEN}
 
 
 def compose(kind: Kind, text: str = "") -> str:
-    """The body of a message: the kind, and if there is a text, one space and the text verbatim."""
+    """Return the body of a message: the kind, and, if `text` is not empty, one space and the unchanged text."""
     return f"{kind.value} {text}" if text else kind.value
 
 
 def parse(message: str, allowed: frozenset[Kind]) -> tuple[Kind, str]:
-    """The kind and the text of a message; raises UnexpectedKind for a kind that is not `allowed`."""
+    """Return the kind and the text of a message. Raise UnexpectedKind for a kind that is not `allowed`."""
     word, _, text = message.partition(" ")
-    try:
-        kind = Kind(word)
-    except ValueError:
-        kind = None
-    if kind not in allowed:
-        wanted = ", ".join(sorted(kind.value for kind in allowed))
-        # What was sent instead is not told: it may be a password, and the error is logged.
-        raise UnexpectedKind(f"a message starts with one of {wanted}, which one of {len(message)} characters did not")
+    kind = _KINDS.get(word)
+    if kind is None or kind not in allowed:
+        known = " or ".join(sorted(kind.value for kind in allowed))
+        # The error does not contain the word: it may be a password, and the error is logged.
+        raise UnexpectedKind("unknown kind: a message must begin with {known}", known=known)
     return kind, text

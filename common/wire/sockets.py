@@ -1,7 +1,7 @@
-"""The socket with messages: how text is sent and received. The one with TLS (tls.py) adds TLS and nothing else.
+"""The socket that sends and receives messages. The socket with TLS (tls.py) only adds TLS.
 
-A message is a str here and a frame on the wire (framing.py). The socket knows deadlines, a size limit and a flag
-that stops it (waiting.py); it knows nothing of kinds, handlers, or which side it is on.
+A message is a str here and a frame on the wire (framing.py). The socket knows deadlines, a size limit and a stop flag
+(waiting.py). It does not know kinds, handlers, or whether it belongs to the server or the client.
 """
 
 import contextlib
@@ -19,31 +19,32 @@ from common.wire.stopflag import StopFlag
 from common.wire.waiting import LARGEST_CHUNK, SILENT, WaitingSocket
 
 DEFAULT_MAX_MESSAGE = 65536
-# What a connection may hold of others' bytes before it serves them; a longer message is read as it comes.
+# Bytes that a connection reads at a time, and holds before it serves them. A longer message is read piece by piece.
 _CHUNK = 16384
 _SMALLEST_CHUNK = 2048
-# Messages at a time: as texts they take ten times the bytes that came, if they are short.
+# Messages that are split off at a time: short ones take ten times as much memory as their bytes on the wire.
 _MOST_AT_ONCE = 64
 _LONGEST_GATHERED = 1024
-_STALLED = "a message was not complete after {:g} seconds"
+_STALLED = "a message was not complete after {seconds:g} seconds"
 
 
-class Journal(Protocol):
-    """Whoever wants to know of the messages; it reads the counts of the connection."""
+class Observer(Protocol):
+    """The log of a connection. It reads the counts of the connection after each message."""
 
-    def look(self, connection: "MessageSocket") -> None: ...
+    def log_messages(self, connection: "MessageSocket") -> None: ...
     def close(self, connection: "MessageSocket") -> None: ...
 
 
 class _Nothing(PorterError):
-    """Nothing to read just now."""
+    """There is nothing to read just now."""
 
 
 class MessageSocket(WaitingSocket):
-    """A socket.socket with `send_message` and `receive_message`. The owner may set these at any time, and `timeouts`:
+    """A socket.socket with `send_message` and `receive_message`.
 
-    `max_message` is the longest message accepted, in bytes of body. `overall` bounds everything until it is set to
-    None (a login). `journal` is shown each message while `is_followed`. `peer` and `plan` are for the owner alone.
+    The owner may set `timeouts` and these attributes at any time. `max_message` is the longest accepted message, in
+    bytes of body. `overall` is a deadline for everything, until it is set to None; a login has one. While
+    `is_followed` is true, `journal` is called for each message. Only the owner uses `peer` and `plan`.
     """
 
     __slots__ = (
@@ -54,7 +55,7 @@ class MessageSocket(WaitingSocket):
 
     max_message: int
     overall: Deadline | None
-    journal: Journal | None
+    journal: Observer | None
     is_followed: bool
     peer: str
     plan: Any
@@ -63,9 +64,9 @@ class MessageSocket(WaitingSocket):
     bytes_received: int
     messages_sent: int
     bytes_sent: int
-    _rest: bytearray  # what is not looked at yet, the start of a message, or not one that may be
-    _ready: list[str]  # the last is the next: an empty deque would take ten times as much of a silent connection
-    _last: tuple[list[str], bytes] | None  # the messages that came in one read, with their frames
+    _rest: bytearray  # bytes that are not a complete message: not checked yet, the start of one, or a wrong one
+    _ready: list[str]  # in reverse order, the next one is the last; an empty deque takes ten times as much memory
+    _last: tuple[list[str], bytes] | None  # the messages of the last read, with their frames
     _outgoing: list[str]
     _message_deadline: Deadline | None
 
@@ -83,15 +84,17 @@ class MessageSocket(WaitingSocket):
         self._last = self._message_deadline = None
 
     def send_message(self, text: str) -> None:
-        """Send `text`, at once unless a whole message is already waiting to be received.
+        """Send `text`: at once, or later if a complete message is already waiting to be received.
 
-        In that case the answers of a burst leave together, before the next wait at the latest: five times the
-        messages at a depth of 16. Raises ConnectionLost, and NotText for what cannot be UTF-8.
+        In the second case the answers to a burst are sent together, at the latest before the next wait. At a depth
+        of 16 this gives five times as many messages a second.
+
+        Raise ConnectionLost if the connection is dead, and NotText if `text` cannot be UTF-8.
         """
         is_gathered = self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_AT_ONCE
         if is_gathered or self._outgoing or self._last is not None:
             if not text.isascii():
-                encode(text)  # what is no text fails here, and not with all the others
+                encode(text)  # a text that cannot be UTF-8 must fail here, not later together with the others
             self._outgoing.append(text)
             if not is_gathered:
                 self.flush()
@@ -101,32 +104,33 @@ class MessageSocket(WaitingSocket):
             self.messages_sent += 1
             self.bytes_sent += len(frame)
             if self.is_followed:
-                self._show_journal()
+                self._log_messages()
 
     def receive_message(self) -> str | None:
-        """The next message, or None when the peer has closed after the last one.
+        """Wait for the next message and return it. Return None if the peer has closed after the last one.
 
-        Raises a ProtocolError for a breach, DeadlineExceeded when nothing comes, Stopping when the stop flag is
-        set and all that had come is received, ConnectionLost otherwise.
+        Raise a ProtocolError if the peer breaks the protocol, DeadlineExceeded if no message comes in time, Stopping
+        if the stop flag is set and everything that had come is received, ConnectionLost if the connection is dead.
         """
         if self._interruption is not None:
             raise self._interruption
         if self.overall is not None:
-            self.overall.remaining()  # who sends everything ahead never makes us wait
+            self.overall.remaining()  # checked here, too: if the peer sends everything in advance, we never wait
         if self._ready:
             return self._ready.pop()
         return self._receive_more()
 
     @property
     def has_waiting(self) -> bool:
-        """Whether a whole message is here, so that `receive_message` does not wait."""
+        """Return whether a complete message is here, so that `receive_message` would not wait."""
         return bool(self._ready)
 
     def receive_waiting(self) -> Iterator[str]:
-        """The whole messages that have come, without waiting, for a caller with an event loop of its own.
+        """Yield the complete messages that have come, without waiting. A caller with an event loop uses this.
 
-        One read: what is left makes the socket readable again, but for what has come with a handshake
-        (`has_waiting`). Raises what `receive_message` raises, after the messages that came before it.
+        It reads only once. Bytes that are left make the socket readable again; only messages that came together with
+        a TLS handshake do not (see `has_waiting`). Raise what `receive_message` raises, after the messages that came
+        before the error.
         """
         with contextlib.suppress(_Nothing):
             self._take_in(self._retry(partial(self._read_now, LARGEST_CHUNK), select.POLLIN, Deadline(0, _Nothing)))
@@ -135,34 +139,34 @@ class MessageSocket(WaitingSocket):
         self._heed_end()
 
     def flush(self) -> None:
-        """Send what `send_message` has gathered."""
+        """Send the messages that `send_message` has gathered."""
         texts = self._outgoing
         if not texts:
             return
         self._outgoing = []
         count = len(texts)
-        # An echo goes out as it came in: to encode it again would take longer than all else that is done here.
+        # An echo is sent with the bytes that came in: encoding it again would take longer than all the rest here.
         last, self._last = self._last, None
         data = last[1] if last is not None and last[0] == texts else b"".join(map(encode, texts))
         del last
-        texts.clear()  # who does not read must not have us keep two copies
+        texts.clear()  # keep only one copy while the peer does not read
         self._send_all(data)
         self.messages_sent += count
         self.bytes_sent += len(data)
         if self.is_followed:
-            self._show_journal()
+            self._log_messages()
 
     def finish(self, linger: float) -> None:
-        """End our side, then close; never raises, and may be called again.
+        """End our side of the connection, then close it. Never raise; a second call is allowed.
 
-        What the peer still sends is read and dropped for up to `linger` seconds or 1 MiB: closing a socket with
-        unread input resets the connection, and the reset can overtake our last message.
+        The bytes that the peer still sends are read and dropped, up to `linger` seconds or 1 MiB. Closing a socket
+        with unread input resets the connection, and the reset can overtake our last message.
         """
         if self.fileno() >= 0:
             with contextlib.suppress(OSError, ValueError, PorterError):
                 self.flush()
                 self._say_goodbye()
-            if not self.has_ended:  # else closing says it all, and there is nothing to drop
+            if not self.has_ended:  # otherwise close() is enough, and there is nothing to drop
                 with contextlib.suppress(OSError, PorterError):
                     socket.socket.shutdown(self, socket.SHUT_WR)
                     self._drop_input(linger)
@@ -171,19 +175,19 @@ class MessageSocket(WaitingSocket):
         self.close()
 
     def _receive_more(self) -> str | None:
-        """Wait until there is a message; None if the peer has closed after the last one."""
+        """Wait for a message and return it. Return None if the peer has closed after the last one."""
         if self._outgoing:
             self.flush()
-        self._last = None  # who waits keeps nothing
-        # The usual case in one piece, since calls are half of what a message costs: no part of one is here, nobody
-        # is in a hurry, and then a short one comes and no more.
+        self._last = None  # an idle connection holds no messages
+        # The usual case has no further calls, since calls are half of the cost of a message: no part of a message is
+        # here, there is no overall deadline, and exactly one short message comes.
         if not self._rest and self.overall is None and (data := self._wait_and_read()) is not None:
             text = None if self._takes_much else sole_text(data, self.max_message)
             if text is not None and self._interruption is None:
                 self.messages_received += 1
                 self.bytes_received += len(data)
                 if self.is_followed:
-                    self._show_journal()
+                    self._log_messages()
                 return text
             self._take_in(data)
         while not self._make_ready():
@@ -194,15 +198,15 @@ class MessageSocket(WaitingSocket):
         return self._ready.pop()
 
     def _next_chunk(self, head: bytes) -> int:
-        # A large message alone, and not the next one, which would have to be kept meanwhile.
+        # Read a large message alone: the next one would have to be kept in the meantime.
         return min(max(len(head) + lacking(head), _CHUNK), LARGEST_CHUNK)
 
     def _has_begun(self) -> bool:
-        """Whether a part of a message is here."""
+        """Return whether part of a message has arrived."""
         return bool(self._rest)
 
     def _make_ready(self) -> bool:
-        """Whether there is a message, without waiting; raises what is wrong with the next, if it is no message."""
+        """Return whether a message is ready, without waiting. Raise a ProtocolError if the next frame is wrong."""
         if not self._ready:
             self._last = None
             refuse_breach(self._rest, self.max_message)
@@ -211,7 +215,10 @@ class MessageSocket(WaitingSocket):
         return bool(self._ready)
 
     def _take_in(self, data: bytes) -> None:
-        """Make messages of what has come; a breach is left in the rest, behind the messages that came before it."""
+        """Split `data` into messages.
+
+        A wrong frame stays in the rest: the messages that came before it are received first.
+        """
         if self._interruption is not None:
             raise self._interruption
         if not data:
@@ -243,28 +250,28 @@ class MessageSocket(WaitingSocket):
         self.messages_received += len(texts)
         self.bytes_received += len(data)
         if self.is_followed:
-            self._show_journal()
+            self._log_messages()
 
     def _say_goodbye(self) -> None:
-        """What is sent between the last message and the end of the stream: nothing, without TLS."""
+        """Send what belongs between the last message and the end of the stream. Without TLS this is nothing."""
 
-    def _show_journal(self) -> None:
+    def _log_messages(self) -> None:
         if self.journal is not None:
-            self.journal.look(self)
+            self.journal.log_messages(self)
 
     def _receive_first(self) -> bytes:
-        """Wait for the first bytes of a message; none if the peer has ended."""
+        """Wait for the first bytes of a message and return them. Return b"" if the peer has ended."""
         deadline = Deadline(self.timeouts.idle, DeadlineExceeded, SILENT)
         if self.stop is not None and self.stop.is_set:
-            # What had come before the stop is still answered, but only one chunk of it, and then the message that
-            # it ends in: a client that never pauses must not hold the stop up.
+            # Messages that came before the stop are still answered, but only one chunk of them, and the message that
+            # begins at the end of this chunk. So a client that never pauses cannot delay the stop.
             if self._heard_stop:
                 raise Stopping
             self._heard_stop = True
         return self._receive(self._chunk, deadline, self.stop)
 
     def _receive_rest(self) -> bytes:
-        """Wait for more bytes of a message that has begun."""
+        """Wait for more bytes of a message that has begun, and return them."""
         if self._message_deadline is None:
             if self.stop is not None and self.stop.is_set:
                 if self._is_last:
@@ -278,14 +285,14 @@ class MessageSocket(WaitingSocket):
 
     @property
     def _chunk(self) -> int:
-        """How much to take in at a time: of those whose messages must be short, little."""
+        """Return how many bytes to read at a time: fewer if the messages must be short."""
         return min(_CHUNK, max(self.max_message, _SMALLEST_CHUNK))
 
     def _receive(self, size: int, deadline: Deadline, stop: StopFlag | None) -> bytes:
         return self._retry(partial(self._read_now, size), select.POLLIN, deadline.or_earlier(self.overall), stop)
 
     def _heed_end(self) -> bool:
-        """Whether the peer has closed its side; raises ConnectionLost if that was inside a message."""
+        """Return whether the peer has closed its side. Raise ConnectionLost if that was inside a message."""
         if self.has_ended and self._rest:
-            raise ConnectionLost("the peer ended it inside a message")
+            raise ConnectionLost("the peer ended the connection inside a message")
         return self.has_ended

@@ -1,6 +1,6 @@
-"""A flag that a thread can wait for in poll() next to its socket.
+"""A flag that a thread can wait for in poll(), together with its socket. It knows nothing of sockets.
 
-Setting it wakes every waiter at once: its descriptor becomes readable and stays so, since nobody reads it.
+`set` wakes all waiting threads at once: the descriptor becomes readable, and it stays so, since no thread reads it.
 """
 
 import os
@@ -8,7 +8,7 @@ import select
 
 
 class StopFlag:
-    """Lowered when made; once set it stays set. Close it when no thread waits any more."""
+    """A flag that is not set at first. Once set, it stays set. Close it when no thread waits for it any more."""
 
     def __init__(self) -> None:
         self._reader, self._writer = os.pipe()
@@ -20,7 +20,7 @@ class StopFlag:
             os.write(self._writer, b"\0")
 
     def wait(self, timeout: float) -> bool:
-        """Whether the flag is set within `timeout` seconds."""
+        """Wait up to `timeout` seconds. Return whether the flag is set."""
         poller = select.poll()
         poller.register(self, select.POLLIN)
         return bool(poller.poll(timeout * 1000))

@@ -1,7 +1,7 @@
-"""TLS for both sides: the socket, the contexts that make it, and the fingerprint that names a certificate.
+"""TLS for both sides: the socket, the TLS contexts, and the fingerprint of a certificate.
 
-Trust is by fingerprint, as with ssh: there is no authority, so the client checks the certificate itself
-(client/trust.py). Nothing here makes a certificate or keeps one.
+Trust is by fingerprint, as with ssh: there is no authority, and the client checks the certificate itself
+(client/trust.py). This module neither makes certificates nor stores them.
 """
 
 import base64
@@ -17,19 +17,19 @@ from common.wire.deadline import Deadline
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import LARGEST_CHUNK
 
-_NO_HANDSHAKE = "no TLS handshake within {:g} seconds"
-_HEADER, _CHUNK = 5, 16384  # of a record of TLS, and what one holds (RFC 8446, 5.1)
-# One at a time passes through: TLS keeps a buffer of as much, each way, for as long as the connection lives.
-_RECORD = _HEADER + _CHUNK + 17  # with type and tag, as most are that are full (RFC 8446, 5.2)
-_MOST_AT_ONCE = 2 * _CHUNK  # to be sent
+_NO_HANDSHAKE = "the TLS handshake was not complete after {seconds:g} seconds"
+_HEADER, _CHUNK = 5, 16384  # bytes: the header of a TLS record, and the most text that one holds (RFC 8446, 5.1)
+# TLS gets one record at a time. Its buffers grow to the size of their input, and never shrink again.
+_RECORD = _HEADER + _CHUNK + 17  # bytes: a usual full record, with type and tag (RFC 8446, 5.2)
+_MOST_AT_ONCE = 2 * _CHUNK  # bytes of text that are encrypted and sent at a time
 
 
 class SecureMessageSocket(MessageSocket):
-    """The same over TLS, which stands between its messages and the bytes on the wire.
+    """A MessageSocket with TLS between its messages and the bytes on the wire.
 
-    What arrives is put into TLS, and what TLS makes is sent: it never touches the socket itself. So there is one way
-    to wait for both kinds of sockets, what wakes a wait leaves TLS intact for a farewell, and nothing here has the
-    faults of ssl.SSLSocket, whose shutdown() makes the next bytes leave in clear text (cpython#124618).
+    Bytes from the wire are put into TLS, and bytes that TLS makes are sent: TLS never touches the socket itself. So
+    both kinds of sockets wait in the same way. A wait that is woken leaves TLS intact, and close_notify can still be
+    sent. And the faults of ssl.SSLSocket are avoided: its shutdown() sends the next bytes in clear (cpython#124618).
     """
 
     __slots__ = ("_arrived", "_has_part", "_is_agreed", "_leaving", "_tls")
@@ -43,36 +43,38 @@ class SecureMessageSocket(MessageSocket):
         self._is_agreed = self._has_part = False
 
     def handshake(self, context: ssl.SSLContext, timeout: float | None, server_hostname: str | None = None) -> None:
-        """Agree on TLS within `timeout` seconds, on the side that `context` is for.
+        """Make the TLS handshake within `timeout` seconds. `context` decides whether as server or as client.
 
-        Raises HandshakeFailed, ValueError for a name that TLS cannot bear, or what receiving raises.
+        Raise HandshakeFailed if it fails, ValueError for a host name that TLS does not allow, and what
+        `receive_message` raises.
         """
         deadline = Deadline(timeout, DeadlineExceeded, _NO_HANDSHAKE).or_earlier(self.overall)
         is_server = context.protocol is ssl.PROTOCOL_TLS_SERVER
-        if is_server:  # OpenSSL takes 34 KiB for a handshake, which who is silent need not have
+        if is_server:
+            # Wait for the first byte: a handshake costs 34 KiB, and a silent client must not.
             self._wait(select.POLLIN, deadline, self.stop)
         self._tls = context.wrap_bio(self._arrived, self._leaving, is_server, server_hostname)
         try:
             self._retry(self._shake_hands, select.POLLIN, deadline, self.stop)
         except ConnectionLost as lost:
             if isinstance(lost.__cause__, ssl.SSLEOFError):
-                raise ConnectionLost("the peer ended it during the TLS handshake") from lost
+                raise ConnectionLost("the peer ended the connection during the TLS handshake") from lost
             if isinstance(lost.__cause__, ssl.SSLError):
-                raise HandshakeFailed(_explain(lost.__cause__)) from lost
+                raise _explained(lost.__cause__) from lost
             raise
         self._is_agreed = True
-        if self._arrived.pending:  # what the peer sent right behind it
+        if self._arrived.pending:  # the peer sent more, right after the handshake
             clear = self._read_records()
             self._has_part = not clear
             if clear:
                 self._take_in(b"".join(clear))
 
     def peer_certificate(self) -> bytes:
-        """In DER; empty if the peer has shown none."""
+        """Return the certificate of the peer in DER, or b"" if it has shown none."""
         return self._tls.getpeercert(binary_form=True) or b""
 
     def _shake_hands(self) -> None:
-        """Go on as far as it goes; raises BlockingIOError when it is the peer's turn."""
+        """Continue the handshake as far as possible. Raise BlockingIOError when it is the peer's turn."""
         while True:
             try:
                 self._tls.do_handshake()
@@ -81,7 +83,7 @@ class SecureMessageSocket(MessageSocket):
             except ssl.SSLWantReadError:
                 self._let_out()
             except ssl.SSLError:
-                with contextlib.suppress(ConnectionLost):  # an alert for the peer, who may be gone
+                with contextlib.suppress(ConnectionLost):  # send an alert to the peer, which may be gone
                     self._let_out()
                 raise
             self._let_in(super()._read_now(_CHUNK))
@@ -100,43 +102,43 @@ class SecureMessageSocket(MessageSocket):
         return clear
 
     def _next_chunk(self, head: bytes) -> int:
-        # Full records are of a large message, which is then taken with all that TLS adds to it.
+        # A full record belongs to a large message: then read the whole message, with the bytes that TLS adds.
         return LARGEST_CHUNK + 512 if int.from_bytes(head[3:]) > _CHUNK else _CHUNK
 
     def _await_bytes(self, count: int, deadline: Deadline) -> None:
-        pass  # a part of them may have been taken in, as a part of a record
+        pass  # some of the bytes may be inside TLS already, in an incomplete record: the kernel cannot count them
 
     def _has_begun(self) -> bool:
         return self._has_part or super()._has_begun()
 
     def _decipher(self, data: bytes) -> bytes | None:
-        """All that is in clear with these bytes; nothing at the end, None as long as no record is whole."""
+        """Decrypt `data`. Return the clear bytes, b"" at the end of the stream, or None if no record is complete."""
         if not data and self._has_ended_input:
-            return data  # it is we who have ended it: TLS knows of no end, and a farewell can be said
+            return data  # we ended the input ourselves: TLS does not learn of it, and close_notify can still be sent
         self._let_in(data[:_RECORD])
         clear = self._read_records()
         for start in range(_RECORD, len(data), _RECORD):
             self._let_in(data[start : start + _RECORD])
             clear += self._read_records()
-        # One whole record without anything in clear is TLS's own, such as new keys (RFC 8446, 4.6.3).
+        # One complete record without clear bytes is a message of TLS itself, such as new keys (RFC 8446, 4.6.3).
         self._has_part = not clear and (self._has_part or len(data) != _HEADER + int.from_bytes(data[3:_HEADER]))
         return b"".join(clear) if clear else None
 
     def _read_records(self) -> list[bytes]:
-        """What is in clear of the records that are here, piece by piece; an empty piece is the peer's end."""
+        """Return the clear bytes of the complete records, piece by piece. An empty piece is the end of the stream."""
         pieces: list[bytes] = []
         try:
             while not pieces or self._arrived.pending:
                 pieces.append(self._tls.read(_CHUNK))
                 if not pieces[-1]:
-                    self.has_ended = True  # close_notify; the bytes on the wire need not end with it
+                    self.has_ended = True  # close_notify: more bytes may still come on the wire
                     break
         except ssl.SSLWantReadError:
             pass
         except ssl.SSLError as error:
             raise self._lost(error) from error
         if self._leaving.pending:
-            self._let_out()  # what TLS itself answers
+            self._let_out()  # an answer that TLS itself gives
         return pieces
 
     def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
@@ -155,14 +157,14 @@ class SecureMessageSocket(MessageSocket):
 
     def _encipher(self, data: bytes | memoryview) -> bytes:
         try:
-            self._tls.write(data)  # all of it: there is always room in memory
+            self._tls.write(data)  # this takes all of it: the buffer in memory has no limit
         except ssl.SSLError as error:
             raise self._lost(error) from error
         return self._leaving.read()
 
     def _say_goodbye(self) -> None:
         if self._is_agreed:
-            # This makes close_notify; the peer's own, which it then wants to read, is not waited for here.
+            # This makes our close_notify. It then wants to read the peer's close_notify; we do not wait for that.
             with contextlib.suppress(ssl.SSLWantReadError):
                 self._tls.unwrap()
             self._let_out()
@@ -178,7 +180,7 @@ class SecureMessageSocket(MessageSocket):
 
     def _lost(self, error: OSError) -> ConnectionLost:
         if isinstance(error, ssl.SSLEOFError):
-            return ConnectionLost("the peer ended it without close_notify")
+            return ConnectionLost("the peer ended the connection without close_notify")
         return super()._lost(error)
 
     def _refuse(self, *_: Any, **__: Any) -> NoReturn:
@@ -188,7 +190,7 @@ class SecureMessageSocket(MessageSocket):
     send = sendall = sendto = sendmsg = sendmsg_afalg = sendfile = makefile = _refuse
 
 
-# What OpenSSL makes of bytes that are no TLS record.
+# OpenSSL's reasons for bytes that are not a TLS record.
 _NOT_TLS = {
     "WRONG_VERSION_NUMBER",
     "HTTP_REQUEST",
@@ -198,25 +200,28 @@ _NOT_TLS = {
 }
 
 
-def _explain(error: ssl.SSLError) -> str:
+def _explained(error: ssl.SSLError) -> HandshakeFailed:
     reason = error.reason or error.strerror or str(error)
     if reason in _NOT_TLS:
-        return "the peer does not speak TLS"
-    return f"the TLS handshake failed: {reason.replace('_', ' ').lower()}"
+        return HandshakeFailed("the peer does not speak TLS")
+    return HandshakeFailed("the TLS handshake failed: {reason}", reason=reason.replace("_", " ").lower())
 
 
 def fingerprint(certificate: bytes) -> str:
-    """`SHA256:` and the base64 of the hash of a certificate in DER, without padding, as ssh prints one."""
+    """Return the fingerprint of a certificate in DER, as ssh prints it: `SHA256:` and base64 without padding."""
     digest = hashlib.sha256(certificate).digest()
     return "SHA256:" + base64.b64encode(digest).decode("ascii").rstrip("=")
 
 
 def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
-    """TLS 1.2 or newer for a server; raises OSError (ssl.SSLError is one) or ValueError for files that do not fit."""
+    """Return a context for a server, with TLS 1.2 or newer.
+
+    Raise OSError (ssl.SSLError is one) or ValueError if the files cannot be used or do not belong together.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.load_cert_chain(certificate, key, _no_passphrase)
-    context.num_tickets = 0  # nobody resumes: a ticket would only be bytes that a client may leave unread
+    context.num_tickets = 0  # clients do not resume TLS sessions, and a client may leave the bytes of a ticket unread
     return context
 
 
@@ -225,7 +230,7 @@ def _no_passphrase() -> str:
 
 
 def client_context() -> ssl.SSLContext:
-    """TLS 1.2 or newer for a client that compares the fingerprint itself, before it sends anything."""
+    """Return a context for a client, with TLS 1.2 or newer. The client must check the fingerprint before it sends."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.check_hostname = False

@@ -1,6 +1,6 @@
-"""Bytes through a socket, and waiting for them: for a while, beside a flag that stops it, open to an interruption.
+"""A socket that sends bytes and waits for bytes. A timeout, a stop flag or an interruption ends the wait.
 
-What the bytes mean is not known here. A socket is touched by one thread only, but for `interrupt` and `wake`.
+It does not know what the bytes mean. Only one thread uses a socket, except for `interrupt` and `wake`.
 """
 
 import contextlib
@@ -18,15 +18,15 @@ from common.errors import ConnectionLost, DeadlineExceeded, PorterError, Stoppin
 from common.wire.deadline import Deadline, poll_milliseconds
 from common.wire.stopflag import StopFlag
 
-LARGEST_CHUNK = 65536 + 4  # the longest message there is by default, with its header, in one read
-_SMALL_CHUNK = 2048  # which each silent connection holds
-_HEAD = 5  # bytes: of a message the header, of a record of TLS, too
+LARGEST_CHUNK = 65536 + 4  # bytes: one read takes the longest message of the default limit, with its header
+_SMALL_CHUNK = 2048  # bytes: each silent connection holds a buffer of this size
+_HEAD = 5  # bytes: enough for the header of a message (4) and of a TLS record (5)
 _LINGER_CHUNK = 16384
 _LINGER_LIMIT = 1_048_576
-SILENT = "no message for {:g} seconds"
+SILENT = "no message came for {seconds:g} seconds"
 _SOON = 0.0002
 _TIMES_ALONE = 16
-_NOT_TAKEN = "the peer did not take what was sent within {:g} seconds"
+_NOT_TAKEN = "the peer did not take what was sent within {seconds:g} seconds"
 _BASE: Any = socket.SocketType
 
 _Result = TypeVar("_Result")
@@ -34,11 +34,11 @@ _Result = TypeVar("_Result")
 
 @dataclass(frozen=True)
 class Timeouts:
-    """In seconds; None waits for ever."""
+    """The timeouts of a socket, in seconds; None waits for ever."""
 
     idle: float | None = None  # between two messages
     message: float | None = None  # from the first byte of a message to its last
-    send: float | None = None  # until the peer has taken what is sent to it
+    send: float | None = None  # until the peer has taken the sent bytes
 
 
 _NO_TIMEOUTS = Timeouts()
@@ -46,12 +46,12 @@ _NO_TIMEOUTS = Timeouts()
 
 @lru_cache(16)
 def timeval(seconds: float | None) -> bytes:
-    """A time as SO_RCVTIMEO takes it; None is for ever."""
+    """Return `seconds` in the form of SO_RCVTIMEO; None means for ever."""
     return struct.pack("@ll", *divmod(math.ceil((seconds or 0) * 1e6), 1_000_000))
 
 
 class Neighbours:
-    """Sockets that share a core: tells which of them is alone in using it, however many others are silent."""
+    """The sockets that share a core. It tells whether only one of them is active, however many others are silent."""
 
     __slots__ = ("_latest", "_times")
 
@@ -59,7 +59,7 @@ class Neighbours:
         self._latest = self._times = 0
 
     def is_alone(self, waiting: socket.socket) -> bool:
-        """To be asked by each that is about to wait: whether it is the only one that was, sixteen times in a row."""
+        """Return whether `waiting` was the only caller for sixteen calls. Each socket calls this before it waits."""
         if self._latest == id(waiting):
             self._times += 1
         else:
@@ -71,11 +71,11 @@ class Neighbours:
 class WaitingSocket(socket.socket):
     """A socket.socket that waits within `timeouts`.
 
-    `stop` ends a wait between two messages with Stopping. `has_ended` tells whether the peer has closed its side.
-    `neighbours`, if the owner gives any, are the same for all sockets that are served by one process.
+    A set flag `stop` ends a wait between two messages with Stopping. `has_ended` tells whether the peer has closed
+    its side. `neighbours` is optional: all sockets that one process serves share one object.
     """
 
-    # On a subclass of a socket an attribute in a slot is found three times as fast.
+    # Slots: on a subclass of socket.socket, an attribute in a slot is found three times as fast.
     __slots__ = (
         *("timeouts", "stop", "has_ended", "neighbours"),
         *("_interruption", "_has_ended_input", "_is_waiting", "_kernels_timeouts", "_soon", "_takes_much"),
@@ -88,7 +88,7 @@ class WaitingSocket(socket.socket):
     _interruption: PorterError | None
     _kernels_timeouts: Timeouts | None
 
-    # Also where a subclass has others by the usual names.
+    # A subclass may replace recv and send; these two names always reach the plain socket.
     _receive_bytes = socket.socket.recv
     _send_bytes = socket.socket.send
 
@@ -102,24 +102,27 @@ class WaitingSocket(socket.socket):
 
     @classmethod
     def adopt(cls, connection: socket.socket) -> Self:
-        """Take over an open socket, which is left without its descriptor; accept() returns only the base class."""
+        """Take over the descriptor of an open socket; `connection` loses it. accept() returns only the base class."""
         if connection.gettimeout() is not None:
-            connection.settimeout(None)  # which the descriptor would keep, and nobody know of
-        # By the getters of C: those of socket.socket make an enum of each, which takes as long as accept() does.
+            connection.settimeout(
+                None
+            )  # otherwise the descriptor stays non-blocking, and the new socket does not know
+        # Use the getters of C: those of socket.socket make an enum of each value, which takes as long as accept().
         family, kind = _BASE.family.__get__(connection), _BASE.type.__get__(connection)
         return cls(family, kind, connection.proto, fileno=connection.detach())
 
     def interrupt(self, error: PorterError) -> None:
-        """Have the present or the next wait for a message raise `error`; for another thread.
+        """Make the present or the next wait for a message raise `error`. Another thread calls this.
 
-        It must not be called once the socket may be closed.
+        The caller must make sure that the socket is not closed yet.
         """
         self._interruption = error
         self._end_input()
 
     def wake(self) -> None:
-        """Have a wait between two messages look at the stop flag; for another thread, too."""
-        # Either this sees that the other thread waits, or that one, which says so first, sees the stop flag.
+        """Make a wait between two messages check the stop flag. Another thread may call this, too."""
+        # No race: the other thread first sets _is_waiting and then reads the stop flag. So either this thread sees
+        # that the other one waits, or the other one sees the flag.
         if self._is_waiting:
             try:
                 socket.socket.recv(self, 1, socket.MSG_PEEK | socket.MSG_DONTWAIT)
@@ -127,11 +130,11 @@ class WaitingSocket(socket.socket):
                 self._end_input()
             except OSError:
                 pass
-            # Whoever has something to read, or the peer's end, wakes up by itself: our end would come in the middle
-            # of a message, and after the peer's end it would look as if the peer were still there.
+            # A thread that has bytes to read, or the end of the peer's stream, wakes up without help. If we ended our
+            # input then, it could end inside a message, and after the peer's end the peer would seem to be there.
 
     def _end_input(self) -> None:
-        # This wakes poll() and recv(): whoever is woken finds the reason.
+        # This wakes poll() and recv(). The thread that wakes up then looks for the reason.
         self._has_ended_input = True
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self, socket.SHUT_RD)
@@ -141,10 +144,10 @@ class WaitingSocket(socket.socket):
             raise self._interruption
 
     def _wait_and_read(self) -> bytes | None:
-        """What comes next between two messages, nothing at the end; None if that must be waited for otherwise.
+        """Return the next bytes, b"" at the end of the stream, or None if the caller must wait in another way.
 
-        The kernel keeps the time (SO_RCVTIMEO): a Python timeout, like a poll() of our own, would be one more
-        system call and two more looks at the interpreter's lock for each message.
+        The kernel watches the timeout (SO_RCVTIMEO). A Python timeout or an own poll() would cost one more system
+        call for each message, and would release and take the interpreter's lock once more.
         """
         if self.timeouts is not self._kernels_timeouts:
             self._kernels_timeouts = self.timeouts
@@ -158,28 +161,30 @@ class WaitingSocket(socket.socket):
             if not self._takes_much:
                 data = self._receive_bytes(_SMALL_CHUNK)
             else:
-                head = self._receive_bytes(_HEAD, socket.MSG_PEEK)  # so that who waits keeps no large buffer
+                head = self._receive_bytes(_HEAD, socket.MSG_PEEK)  # wait without a large buffer
                 data = self._receive_bytes(self._next_chunk(head), socket.MSG_DONTWAIT)
             self._takes_much = len(data) >= _SMALL_CHUNK
             return data
         except BlockingIOError:
-            if self.gettimeout() is not None:  # it is the owner's wish not to block, and says nothing of the time
+            if self.gettimeout() is not None:  # the owner made the socket non-blocking: this is no timeout
                 return None
-            raise DeadlineExceeded(SILENT.format(self.timeouts.idle)) from None
+            raise DeadlineExceeded(SILENT, seconds=self.timeouts.idle) from None
         except OSError as error:
             raise self._lost(error) from error
         finally:
             self._is_waiting = False
 
     def _next_chunk(self, head: bytes) -> int:
-        """How much to read of what begins so."""
+        """Return how many bytes to read of a message whose first bytes are `head`."""
         return LARGEST_CHUNK
 
     def _await_what_comes_soon(self) -> None:
-        """If the last came at once, stay awake for the next: to put a core to sleep and wake it up takes longer than
-        a message, 45 us where that takes 25. In vain this is done once, and again only after one that came at once.
+        """Poll for the next message without sleeping, if the last one came soon after the one before it.
 
-        Raises what recv() raises; it must not be lost, since the kernel tells of a reset only once.
+        Putting a core to sleep and waking it up takes 45 us; a message takes 25. A poll in vain is not repeated until
+        a message has come soon again.
+
+        Raise what recv() raises: the error must not be lost, since the kernel reports a reset only once.
         """
         now = time.monotonic()
         came_soon = now < self._soon
@@ -192,8 +197,8 @@ class WaitingSocket(socket.socket):
                 pass
 
     def _await_bytes(self, count: int, deadline: Deadline) -> None:
-        """Leave what comes to the kernel until it is so much, or all there will be; raises what `deadline` raises."""
-        with contextlib.suppress(OSError):  # of a connection that is gone; poll() tells
+        """Wait until the kernel holds `count` bytes or the end of the stream. After `deadline`, raise its error."""
+        with contextlib.suppress(OSError):  # the connection is gone: poll() reports it
             self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, count)
         try:
             self._wait(select.POLLIN, deadline, None)
@@ -203,10 +208,11 @@ class WaitingSocket(socket.socket):
                 self.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
 
     def _read_now(self, size: int) -> bytes:
+        """Return the bytes that are there. Raise BlockingIOError if there are none."""
         return self._receive_bytes(size, socket.MSG_DONTWAIT)
 
     def _send_all(self, data: bytes, deadline: Deadline | None = None) -> None:
-        """Have the peer take all of it, by `deadline` or within the timeout."""
+        """Send all of `data`. Raise ConnectionLost if the peer does not take it before `deadline` or the timeout."""
         try:
             sent = self._send_bytes(data, socket.MSG_DONTWAIT)
         except BlockingIOError:
@@ -226,7 +232,7 @@ class WaitingSocket(socket.socket):
     def _retry(
         self, attempt: Callable[[], _Result], event: int, deadline: Deadline, stop: StopFlag | None = None
     ) -> _Result:
-        """What `attempt` gives, waiting whenever it would block; a dead connection becomes ConnectionLost."""
+        """Return the result of `attempt`; wait while it blocks. Raise ConnectionLost if the connection is dead."""
         while True:
             try:
                 return attempt()
@@ -247,10 +253,10 @@ class WaitingSocket(socket.socket):
             raise Stopping
 
     def _lost(self, error: OSError) -> ConnectionLost:
-        return ConnectionLost(error.strerror or str(error))
+        return ConnectionLost("{reason}", reason=error.strerror or error)
 
     def _drop_input(self, linger: float) -> None:
-        """Read and forget until the peer ends, `linger` is over or the limit is reached."""
+        """Read and drop bytes until the peer ends, `linger` seconds are over, or the limit is reached."""
         deadline = Deadline(linger, Stopping)
         dropped = 0
         while not self.has_ended and dropped < _LINGER_LIMIT:

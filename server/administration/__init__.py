@@ -1,1 +1,1 @@
-"""What an administrator says: `./run.sh users`."""
+"""The administrator's commands: `./run.sh users`."""

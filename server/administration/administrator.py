@@ -1,6 +1,6 @@
-"""What an administrator can do with accounts and known addresses: one method a command, each returns what to print.
+"""The administrator's commands for accounts and known addresses. It does not parse command lines.
 
-It works on the store alone, so also while servers run on it. It knows nothing of command lines.
+It works on the store alone, so also while servers use the same store.
 """
 
 import argparse
@@ -17,18 +17,18 @@ from common.visible import visible
 from server.configuration.loading import Configuration
 from server.handlers.auth import AuthHandler
 from server.identity.accounts import Account, Accounts
-from server.identity.hashing import HashWorkers
+from server.identity.hashing import HashPool
 from server.identity.lockout import Lockout
 from server.identity.names import account_name
 from server.identity.passwords import Passwords
 from server.identity.sessions import Sessions
-from server.identity.visitors import Clients
+from server.identity.visitors import Visitors
 from server.store.database import Store
 
 
 @dataclass(frozen=True)
 class _Row:
-    """An account as the administrator sees it; `blocked` is the state after too many wrong passwords."""
+    """An account as the administrator sees it. `blocked` means: too many wrong passwords."""
 
     name: str
     disabled: bool
@@ -42,16 +42,27 @@ class _Row:
         return "disabled" if self.disabled else "blocked" if self.blocked else "enabled"
 
 
-class Administration:
+class Administrator:
+    """Carries out the commands: each method that takes `options` is one, and returns the text to print.
+
+    A command raises UsageError or Refusal if it cannot be carried out, and StoreUnavailable if the store fails.
+    """
+
     def __init__(self, configuration: Configuration) -> None:
+        """Open the store of `configuration`. Raise StoreUnavailable if that fails."""
         options = _auth_options(configuration)
         limits = configuration.settings.registration_limits
         self.store = Store(configuration.settings.store)
         self._accounts = Accounts(self.store, limits)
-        self._clients = Clients(self.store, limits)
+        self._visitors = Visitors(self.store, limits)
         self._sessions = Sessions(self.store, options.sessions)
-        self._passwords = Passwords(options.passwords, HashWorkers())
+        self._hash_pool = HashPool()
+        self._passwords = Passwords(options.passwords, self._hash_pool)
         self._lockout = Lockout(self.store, options.lockout)
+
+    def close(self) -> None:
+        self._hash_pool.close()
+        self.store.close()
 
     def list(self, options: argparse.Namespace) -> str:
         with self.store.reading() as transaction:
@@ -70,15 +81,15 @@ class Administration:
             for account in overviews
         ]
         if options.json:
-            return _json([asdict(account) for account in accounts])
-        return _table(
+            return _format_json([asdict(account) for account in accounts])
+        return _format_table(
             ["NAME", "STATE", "CREATED", "LAST LOGIN", "SESSIONS"],
             [
                 [
                     account.name,
                     account.state,
-                    _when(account.created),
-                    _when(account.last_login),
+                    _format_time(account.created),
+                    _format_time(account.last_login),
                     str(account.sessions),
                 ]
                 for account in accounts
@@ -89,7 +100,7 @@ class Administration:
         name = account_name(options.name)
         with self.store.reading() as transaction:
             if self._accounts.find(transaction, name) is not None:
-                raise UsageError(f"{name.shown} exists already")
+                raise UsageError("the account {name} exists already", name=name.shown)
         password_hash = self._new_password_hash()
         with self.store.writing() as transaction:
             self._accounts.add(transaction, name, password_hash, address=None)
@@ -97,7 +108,7 @@ class Administration:
         return f"{name.shown} is added"
 
     def password(self, options: argparse.Namespace) -> str:
-        account = self._account(options.name)
+        account = self._find_account(options.name)
         password_hash = self._new_password_hash()
         with self.store.writing() as transaction:
             self._accounts.set_password(transaction, account.id, password_hash)
@@ -106,21 +117,21 @@ class Administration:
         return f"the password of {account.name} is changed, and all sessions are ended"
 
     def disable(self, options: argparse.Namespace) -> str:
-        account = self._account(options.name)
+        account = self._find_account(options.name)
         with self.store.writing() as transaction:
             self._accounts.set_disabled(transaction, account.id, True)
             self._sessions.end_all(transaction, account.id)
         return f"{account.name} is disabled, and all sessions are ended"
 
     def enable(self, options: argparse.Namespace) -> str:
-        account = self._account(options.name)
+        account = self._find_account(options.name)
         with self.store.writing() as transaction:
             self._accounts.set_disabled(transaction, account.id, False)
             self._lockout.forget(transaction, account.canonical)
         return f"{account.name} is enabled"
 
     def remove(self, options: argparse.Namespace) -> str:
-        account = self._account(options.name)
+        account = self._find_account(options.name)
         if not options.yes:
             _confirm(f"Remove {account.name}?")
         with self.store.writing() as transaction:
@@ -130,33 +141,34 @@ class Administration:
         return f"{account.name} is removed"
 
     def logout(self, options: argparse.Namespace) -> str:
-        account = self._account(options.name)
+        account = self._find_account(options.name)
         with self.store.writing() as transaction:
             ended = self._sessions.end_all(transaction, account.id)
         return f"{account.name} is logged out; sessions ended: {ended}"
 
     def addresses(self, options: argparse.Namespace) -> str:
-        clients = self._clients.list()
+        visitors = self._visitors.list()
         if options.json:
-            return _json([asdict(client) for client in clients])
-        return _table(
-            ["ADDRESS", "NAME", "SINCE"], [[client.address, client.name, _when(client.created)] for client in clients]
+            return _format_json([asdict(visitor) for visitor in visitors])
+        return _format_table(
+            ["ADDRESS", "NAME", "SINCE"],
+            [[visitor.address, visitor.name, _format_time(visitor.created)] for visitor in visitors],
         )
 
     def forget(self, options: argparse.Namespace) -> str:
         try:
             address = canonical(options.address)
         except ValueError:
-            raise UsageError(f"{options.address!r} is no address") from None
-        if not self._clients.forget(address):
-            raise UsageError(f"no name is known for {address}")
+            raise UsageError("{text!r} is not an address", text=options.address) from None
+        if not self._visitors.forget(address):
+            raise UsageError("identify knows no name for {address}", address=address)
         return f"{address} is forgotten; identify asks it again"
 
-    def _account(self, typed: str) -> Account:
+    def _find_account(self, typed: str) -> Account:
         with self.store.reading() as transaction:
             account = self._accounts.find(transaction, account_name(typed))
         if account is None:
-            raise UsageError(f"there is no account {typed!r}")
+            raise UsageError("there is no account {name!r}", name=typed)
         return account
 
     def _new_password_hash(self) -> str:
@@ -166,7 +178,7 @@ class Administration:
 
 
 def _auth_options(configuration: Configuration) -> AuthHandler.Options:
-    """The options of the auth mode, or of whichever handler is built on it."""
+    """Return the options of the auth handler, or of a handler that is derived from it."""
     for choice in configuration.choices.values():
         if isinstance(choice.options, AuthHandler.Options):
             return choice.options
@@ -174,11 +186,14 @@ def _auth_options(configuration: Configuration) -> AuthHandler.Options:
 
 
 def _read_password() -> str:
-    """From a terminal, twice and unseen; otherwise the first line of standard input."""
+    """Ask for a password twice, hidden. Without a terminal, read the first line of standard input.
+
+    Raise UsageError if there is none, or if the two differ.
+    """
     if not has_terminal():
         line = sys.stdin.readline()
         if not line:
-            raise UsageError("the password is the first line of standard input, which is empty")
+            raise UsageError("standard input is empty; its first line must be the password")
         return line.rstrip("\r\n")
     password = getpass.getpass("Password: ")
     if getpass.getpass("Repeat the password: ") != password:
@@ -187,19 +202,19 @@ def _read_password() -> str:
 
 
 def _confirm(question: str) -> None:
-    """Return for a yes; raise UsageError where nobody can be asked, and end the program for a no."""
+    """Return after a yes, and end the program after a no. Raise UsageError without a terminal."""
     if not has_terminal():
-        raise UsageError("without a terminal, --yes is needed")
+        raise UsageError("cannot ask for a confirmation without a terminal; give --yes")
     if not ask_yes_or_no(question):
         print("nothing is changed", file=sys.stderr)
         sys.exit(ExitStatus.DONE)
 
 
-def _json(rows: list[dict[str, object]]) -> str:
+def _format_json(rows: list[dict[str, object]]) -> str:
     return json.dumps(rows, indent=1)
 
 
-def _table(head: list[str], rows: list[list[str]]) -> str:
+def _format_table(head: list[str], rows: list[list[str]]) -> str:
     cells = [head, *([visible(cell) for cell in row] for row in rows)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     return "\n".join(
@@ -207,5 +222,5 @@ def _table(head: list[str], rows: list[list[str]]) -> str:
     )
 
 
-def _when(moment: float | None) -> str:
+def _format_time(moment: float | None) -> str:
     return "never" if moment is None else datetime.fromtimestamp(moment).astimezone().isoformat(timespec="seconds")

@@ -1,4 +1,4 @@
-"""`./run.sh users`: the command line of the administrator's commands, which administration.py carries out."""
+"""The command line of `./run.sh users`. It knows no accounts: administrator.py carries out the commands."""
 
 import argparse
 import os
@@ -11,16 +11,16 @@ from common.program import ArgumentParser, run
 def main() -> int:
     os.umask(os.umask(0o077) | 0o027)
     options = _command_line()
-    # Imported here: a wrong command line or --help does not wait for the database and the hashing.
-    from server.administration.administrator import Administration
-    from server.configuration.loading import Overrides, file_path, load
+    # Imported here, so that --help or a wrong command line need not wait for the database and the hashing.
+    from server.administration.administrator import Administrator
+    from server.configuration.loading import Source, file_path
 
-    administration = Administration(load(file_path(options.config), Overrides()))
+    administrator = Administrator(Source(file_path(options.config)).load())
     try:
-        command: Callable[[argparse.Namespace], str] = getattr(administration, options.command)
+        command: Callable[[argparse.Namespace], str] = getattr(administrator, options.command)
         print(command(options))
     finally:
-        administration.store.close()
+        administrator.close()
     return ExitStatus.DONE
 
 
@@ -39,15 +39,15 @@ def _command_line() -> argparse.Namespace:
     command("list", "list the accounts").add_argument("--json", action="store_true", help="as one JSON array")
     command("add", "add an account; without a terminal its password is the first line of input", "NAME")
     command("password", "give an account a new password, and end its sessions", "NAME")
-    command("disable", "let nobody log in with this name, and end its sessions", "NAME")
-    command("enable", "undo disable", "NAME")
+    command("disable", "refuse all logins to an account, and end its sessions", "NAME")
+    command("enable", "undo disable, and unlock the password of an account", "NAME")
     remove = command("remove", "remove an account", "NAME")
     remove.add_argument("--yes", action="store_true", help="do not ask")
     command("logout", "end all sessions of an account", "NAME")
     command("addresses", "list the addresses that identify knows").add_argument(
         "--json", action="store_true", help="as one JSON array"
     )
-    command("forget", "have identify ask an address again", "ADDRESS")
+    command("forget", "forget the name of an address; identify asks for it again", "ADDRESS")
     return parser.parse_args()
 
 

@@ -1,1 +1,1 @@
-"""Who is connected, and when it is whose turn. It knows no handlers, no accounts and no processes."""
+"""Accepts, admits and refuses connections. It knows no handlers, no accounts and no processes."""

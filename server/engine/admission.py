@@ -1,6 +1,6 @@
-"""How many connections there may be, in all and from one source: counted in this process, or by all workers together.
+"""The limits on connections, in all and from one source: counted in this process, or by all workers together.
 
-Who is connected, and what is said, is not known here.
+What is said on a connection is not known here. A source is a client's address, or its network (IPv6).
 """
 
 import contextlib
@@ -21,24 +21,25 @@ from common.wire.sockets import MessageSocket
 from server.settings import Limits
 
 _BUCKETS = 65_536
-"""Counters of each worker; two sources that fall into one share their places, which few of any thousand do."""
+"""Counters of each worker. Two sources in one bucket share their slots; of a thousand sources only a few do."""
 
 _PATIENCE = 0.5
-"""Seconds to wait for the lock; where that was in vain nobody waits again, until somebody gets it."""
+"""Seconds to wait for the lock. After one wait in vain nobody waits, until a thread gets the lock again."""
 _BETWEEN_TRIES = 0.0005
 
 
-class Places(Protocol):
-    """For one thread at a time."""
+class Slots(Protocol):
+    """Counts connections and enforces the limits; only one thread may use it at a time."""
 
     def take(self, source: str, limits: Limits) -> None:
-        """Count a connection in; raises ConnectionRefused, with a reason for the client, if there is no place."""
+        """Take a slot for a connection. Raise ConnectionRefused, with a reason for the client, if none is free."""
 
-    def give_back(self, source: str) -> None: ...
+    def give_back(self, source: str) -> None:
+        """Free the slot of a connection from `source`."""
 
 
-class OwnPlaces:
-    """Those of a server that is one process."""
+class OwnSlots:
+    """The slots of a server that is one process."""
 
     def __init__(self) -> None:
         self._count = 0
@@ -56,11 +57,11 @@ class OwnPlaces:
             del self._by_source[source]
 
 
-class SharedPlaces:
-    """Counters in memory that all workers see, each with its own, so that one's can be cleared.
+class SharedSlots:
+    """Counters in memory that all workers share. Each worker has its own, so that those of a dead one can be cleared.
 
-    The lock is a file's, which the kernel takes back from whoever is killed while holding it. It is not waited for
-    without end: somebody may be stopped while holding it, and then a limit may be passed by a few.
+    The lock is a file lock: the kernel frees it when its holder is killed. The wait for it is short, because its
+    holder may be stopped (SIGSTOP). A few connections more than a limit may then be admitted.
     """
 
     def __init__(self, workers: int) -> None:
@@ -71,28 +72,31 @@ class SharedPlaces:
         self._lock = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the server lives
         self._patience = _PATIENCE
 
-    def of(self, worker: int) -> "WorkersPlaces":
-        return WorkersPlaces(self, worker)
+    def of(self, worker: int) -> "WorkersSlots":
+        """Return these slots for the use of one worker."""
+        return WorkersSlots(self, worker)
 
     def clear(self, worker: int) -> None:
-        """Give back all that a worker had, which has ended."""
+        """Free all slots of a worker that has ended."""
         with self.locked():
             start = worker * (1 + _BUCKETS)
             self._memory[start * 4 : (start + 1 + _BUCKETS) * 4] = bytes((1 + _BUCKETS) * 4)
 
     def bucket(self, source: str) -> int:
+        """Return the number of the counter for `source`."""
         digest = hashlib.blake2b(source.encode(), digest_size=8, key=self._key).digest()
         return 1 + int.from_bytes(digest, "big") % _BUCKETS
 
-    def total(self, place: int) -> int:
-        """Of all workers; place 0 counts all connections, the others those of the sources in a bucket."""
-        return sum(self._counts[worker * (1 + _BUCKETS) + place] for worker in range(self._workers))
+    def total(self, slot: int) -> int:
+        """Return the sum of a counter over all workers. Counter 0 is for all connections, each other for a bucket."""
+        return sum(self._counts[worker * (1 + _BUCKETS) + slot] for worker in range(self._workers))
 
-    def add(self, worker: int, place: int, count: int) -> None:
-        self._counts[worker * (1 + _BUCKETS) + place] += count
+    def add(self, worker: int, slot: int, count: int) -> None:
+        self._counts[worker * (1 + _BUCKETS) + slot] += count
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
+        """Hold the lock inside, or nothing if it could not be had in time."""
         is_locked = self._try_to_lock()
         self._patience = _PATIENCE if is_locked else 0.0
         try:
@@ -114,10 +118,10 @@ class SharedPlaces:
                 return True
 
 
-class WorkersPlaces:
-    """Those that all workers share, for one of them."""
+class WorkersSlots:
+    """The shared slots, as one worker uses them."""
 
-    def __init__(self, shared: SharedPlaces, worker: int) -> None:
+    def __init__(self, shared: SharedSlots, worker: int) -> None:
         self._shared = shared
         self._worker = worker
 
@@ -129,7 +133,7 @@ class WorkersPlaces:
             self._shared.add(self._worker, bucket, 1)
 
     def give_back(self, source: str) -> None:
-        # Without the lock: nobody else writes the counters of this worker.
+        # Without the lock: no other process writes the counters of this worker while it lives.
         self._shared.add(self._worker, 0, -1)
         self._shared.add(self._worker, self._shared.bucket(source), -1)
 
@@ -142,12 +146,14 @@ def _check(count: int, of_source: int, limits: Limits) -> None:
 
 
 class Connections:
-    def __init__(self, places: Places | None = None) -> None:
-        """`places` may be shared with other processes; by default they are this one's own.
+    """The open connections, each with its slot."""
 
-        `served` is how many there have been so far.
+    def __init__(self, slots: Slots | None = None) -> None:
+        """Begin with no connections. Other processes may share `slots`; by default this process has its own.
+
+        `served` counts all connections so far.
         """
-        self._places = places or OwnPlaces()
+        self._slots = slots or OwnSlots()
         self._sources: dict[MessageSocket, str] = {}
         self._changed = threading.Condition()
         self.served = 0
@@ -156,36 +162,36 @@ class Connections:
         return len(self._sources)
 
     def admit(self, request: MessageSocket, source: str, limits: Limits) -> None:
-        """Enter a connection; raises ConnectionRefused, with a reason for the client, if there is no place."""
+        """Take a slot for a connection. Raise ConnectionRefused, with a reason for the client, if none is free."""
         with self._changed:
-            self._places.take(source, limits)
+            self._slots.take(source, limits)
             self._sources[request] = source
             self.served += 1
 
     def remove(self, request: MessageSocket) -> bool:
-        """Free the place of a closed connection; False if it had none."""
+        """Free the slot of a closed connection. Return False if it had none."""
         with self._changed:
             source = self._sources.pop(request, None)
             if source is None:
                 return False
-            self._places.give_back(source)
+            self._slots.give_back(source)
             if not self._sources:
                 self._changed.notify_all()
             return True
 
     def wait_until_none(self, timeout: float | None) -> bool:
-        """Wait for the last connection to end; False if `timeout` seconds were not enough."""
+        """Wait for the last connection to end. Return False if that takes longer than `timeout` seconds."""
         with self._changed:
             return self._changed.wait_for(lambda: not self._sources, timeout)
 
     def wake(self) -> None:
-        """Have all who wait for a message look at the stop flag."""
+        """Make each connection that waits for a message look at the stop flag."""
         with self._changed:
             for request in self._sources:
                 request.wake()
 
     def cut(self) -> int:
-        """Break off what is still open, without goodbyes; how many there were."""
+        """Cut all open connections, without a farewell. Return how many there were."""
         with self._changed:
             for request in self._sources:
                 with contextlib.suppress(OSError):

@@ -1,6 +1,7 @@
-"""Giving memory back to the system: glibc keeps what many threads have freed, each in an arena of its own.
+"""Gives free memory back to the system: glibc keeps what its threads have freed, in arenas of their own.
 
-After a thousand connections that is up to thirty megabytes. Elsewhere than with glibc nothing is done.
+After a thousand connections that is up to thirty megabytes. With another C library nothing is done. This module does
+not know what the connections are for.
 """
 
 import contextlib
@@ -9,12 +10,12 @@ from collections.abc import Callable
 from functools import cache
 
 _MANY = 50
-_PERIOD = 1.0
-_TIMES = 4  # the threads of connections that have ended wait two seconds for others
+_PERIOD = 1.0  # seconds
+_TIMES = 4  # after its last connection a thread waits two seconds for another, and only then frees its memory
 
 
 class Memory:
-    """Watches connections come and go; for one thread."""
+    """Decides when to give memory back, by how many connections have ended; for one thread."""
 
     def __init__(self) -> None:
         self._served = 0
@@ -22,9 +23,9 @@ class Memory:
         self._next = 0.0
 
     def heed(self, served: int, connections: int) -> None:
-        """To be called now and then: after many connections of which most have ended, memory is given back.
+        """Give memory back if many connections have ended; call this now and then.
 
-        `served` counts all there have been, those that came and went between two calls as well.
+        `served` counts all connections so far, also those that came and went between two calls.
         """
         if served - self._served - connections >= _MANY:
             self._served = served - connections
@@ -36,12 +37,13 @@ class Memory:
 
 
 def give_back() -> None:
-    with contextlib.suppress(OSError):  # there are no descriptors to load the library with: another time, then
+    """Ask the C library to give its free memory back."""
+    with contextlib.suppress(OSError):  # no descriptor is free to load the library with; a later call tries again
         _trim()(0)
 
 
 @cache
 def _trim() -> Callable[[int], object]:
-    import ctypes  # takes a megabyte, and most servers never come here
+    import ctypes  # costs a megabyte, and most servers never need it
 
     return getattr(ctypes.CDLL(None), "malloc_trim", int)

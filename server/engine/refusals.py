@@ -1,4 +1,4 @@
-"""Turning connections away: each is told why, and the log counts them. Which limit was reached is not known here."""
+"""Refuses connections: tells each client the reason, and counts them in the log. It does not know the limits."""
 
 import contextlib
 import logging
@@ -14,46 +14,48 @@ from common.wire.tls import SecureMessageSocket
 from common.wire.waiting import Timeouts
 
 LOG = logging.getLogger("porter.server")
-_LINGER = 1.0
+_LINGER = 1.0  # seconds
 _MOST_LINGERING = 128
 _LINES = 10
-_PERIOD = 60.0
+_PERIOD = 60.0  # seconds
 
 
 class Refusals:
-    """In the threads of those who are refused; a hundred of them wait a moment for goodbyes, and no more."""
+    """Refuses connections, each in its own thread. At most 128 of them linger at a time."""
 
     def __init__(self) -> None:
-        self._places = threading.Semaphore(_MOST_LINGERING)
+        self._lingering = threading.Semaphore(_MOST_LINGERING)
         self._log = SparingLog()
 
     def refuse(self, request: MessageSocket, peer: str, refusal: ConnectionRefused, *, linger: bool = True) -> None:
-        """Take the connection over, say why and close; never raises. `request` is left without its descriptor.
+        """Take over the connection, send the reason and close; never raise. `request` is left without its descriptor.
 
-        A moment is given to read it, since closing with unread input would reset the connection: but not to more
-        than a hundred at a time, and not where no other thread can be had (`linger`).
+        To close a socket with unread input resets the connection, and the client can lose the reason. So the server
+        lingers: it reads on for a second. It does not if 128 connections linger already, or if `linger` is false,
+        because the server is short of threads.
         """
         self._log.log(f"refused: {refusal}", peer)
-        # Over TLS nothing can be said before a handshake, and whoever is refused is not worth one.
+        # Over TLS nothing can be sent before a handshake, and a refused client is not worth its cost.
         text = "" if isinstance(request, SecureMessageSocket) else str(refusal)
         taken = MessageSocket.adopt(request)
-        if not linger or not self._places.acquire(blocking=False):
-            _say_and_close(taken, text, linger=0)
+        if not linger or not self._lingering.acquire(blocking=False):
+            _send_and_close(taken, text, linger=0)
             return
         try:
-            _say_and_close(taken, text, _LINGER)
+            _send_and_close(taken, text, _LINGER)
         finally:
-            self._places.release()
+            self._lingering.release()
 
     def service_actions(self) -> None:
-        """To be called now and then."""
+        """Log the counts that are due; call this now and then."""
         self._log.report()
 
     def close(self) -> None:
+        """Log all counts that are left."""
         self._log.report(at_once=True)
 
 
-def _say_and_close(connection: MessageSocket, text: str, linger: float) -> None:
+def _send_and_close(connection: MessageSocket, text: str, linger: float) -> None:
     if text:
         connection.timeouts = Timeouts(send=0)
         with contextlib.suppress(PorterError):
@@ -68,7 +70,7 @@ class _Line:
 
 
 class SparingLog:
-    """Of lines that say the same, the first few of a minute; then how many more there were."""
+    """Logs the first few of equal lines in a period, and at its end how many more there were."""
 
     def __init__(self, level: int = logging.WARNING, lines: int = _LINES, period: float = _PERIOD) -> None:
         self._level = level
@@ -77,13 +79,14 @@ class SparingLog:
         self._seen: dict[str, _Line] = {}
 
     def log(self, text: str, peer: str = NO_PEER) -> None:
+        """Log a line, or only count it if there were enough of them."""
         line = self._seen.setdefault(text, _Line(time.monotonic() + self._period))
         line.times += 1
         if line.times <= self._lines:
             LOG.log(self._level, "%s", text, extra={"peer": peer})
 
     def report(self, at_once: bool = False) -> None:
-        """Tell of those whose minute is over, or of all."""
+        """Log the counts of the lines whose period is over, or of all lines."""
         now = time.monotonic()
         for text in [text for text, line in list(self._seen.items()) if at_once or line.until <= now]:
             more = self._seen.pop(text).times - self._lines

@@ -1,8 +1,8 @@
 """Threads that each accept a connection, serve it, and come back for the next: leader and followers.
 
-The kernel wakes one of those that wait in accept(), and nobody hands anything over: a thread that accepts for all
-others has to wake another for each connection, and half the time of a short one goes into that. What is accepted,
-and what becomes of it, is not known here.
+The kernel wakes one of the threads in accept(), and this thread keeps the connection. A single thread that accepts
+for all others would have to wake another one for each connection: half the time of a short connection. What is
+accepted, and how it is served, is not known here.
 """
 
 import logging
@@ -16,7 +16,7 @@ _Connection = TypeVar("_Connection")
 
 
 class AcceptingThreads(Generic[_Connection]):
-    """As many as serve somebody, and one more that waits; of those that wait in vain all but one end."""
+    """A thread for each connection, and one more that waits. Of threads that wait in vain, all but one end."""
 
     def __init__(
         self,
@@ -24,9 +24,10 @@ class AcceptingThreads(Generic[_Connection]):
         serve: Callable[[_Connection], None],
         refuse: Callable[[_Connection, str], None],
     ) -> None:
-        """`accept` waits a while for a connection, None if none came; `refuse` gets it and why no thread is left.
+        """Start no thread yet.
 
-        What `accept` does with a connection, such as entering it in a register, is done when `close` returns.
+        `accept` waits a while for a connection and returns it, or None if none came. `refuse` gets a connection and
+        the reason why no thread is left. What `accept` does with a connection is done when `close` returns.
         """
         self._accept = accept
         self._serve = serve
@@ -36,15 +37,15 @@ class AcceptingThreads(Generic[_Connection]):
         self._is_open = True
 
     def heal(self) -> None:
-        """To be called now and then: start a thread if nobody waits any more, as after one could not be started.
+        """Start a thread if none waits, for example because one could not be started; call this now and then.
 
-        Raises RuntimeError or MemoryError if there can be none.
+        Raise RuntimeError or MemoryError if it cannot be started.
         """
         if not self._waiting:
             self.start()
 
     def start(self) -> None:
-        """Start a thread that waits, unless closed; raises RuntimeError or MemoryError if there can be none."""
+        """Start a thread that waits, unless closed. Raise RuntimeError or MemoryError if it cannot be started."""
         if not self._begin_waiting():
             return
         try:
@@ -54,13 +55,13 @@ class AcceptingThreads(Generic[_Connection]):
             raise
 
     def close(self, timeout: float) -> bool:
-        """Accept no more; whether nobody is in `accept` any longer, within `timeout` seconds."""
+        """Accept no more. Return whether all threads have left `accept` within `timeout` seconds."""
         with self._changed:
             self._is_open = False
             return self._changed.wait_for(lambda: not self._waiting, timeout)
 
     def _run(self) -> None:
-        """What a thread does, which counts as one that waits from before it runs: `close` must not miss it."""
+        """Accept and serve connections. The thread counts as waiting before it runs: `close` must not miss it."""
         is_needed = True
         while is_needed:
             connection = None
@@ -74,13 +75,13 @@ class AcceptingThreads(Generic[_Connection]):
             is_needed = (was_last or connection is not None) and self._begin_waiting()
 
     def _begin_waiting(self) -> bool:
-        """False if there is nothing to wait for any more."""
+        """Count this thread as waiting. Return False if closed, when there is nothing to wait for."""
         with self._changed:
             self._waiting += self._is_open
             return self._is_open
 
     def _stop_waiting(self) -> bool:
-        """Whether nobody waits now."""
+        """Count this thread as waiting no more. Return whether no thread waits now."""
         with self._changed:
             self._waiting -= 1
             if not self._is_open:
@@ -88,7 +89,7 @@ class AcceptingThreads(Generic[_Connection]):
             return not self._waiting
 
     def _serve_or_refuse(self, connection: _Connection, was_last: bool) -> None:
-        """Serve a connection, and have somebody wait meanwhile."""
+        """Serve a connection while another thread waits; refuse it if no such thread can be started."""
         try:
             if was_last:
                 try:

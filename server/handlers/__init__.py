@@ -1,1 +1,1 @@
-"""What is said: the modes, and what they are written in."""
+"""The modes, the base class of their handlers, and the resources that they share."""

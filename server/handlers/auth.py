@@ -1,10 +1,9 @@
-"""The auth mode: clients are known by name and password, and come back with a token. Then echo, and a few commands.
+"""The auth mode: users log in with name and password, or with a token. Then it echoes, and obeys a few commands.
 
-What may be, and what must be remembered, is decided in logins.py; here is only what is said.
+This module holds the conversation only. The rules and the stored data are the business of logins.py.
 """
 
-from collections.abc import Callable
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 from common.errors import Busy, Refusal
@@ -13,8 +12,9 @@ from server.handlers.resources import Resources
 from server.settings import LockoutOptions, PasswordOptions, SessionOptions
 
 if TYPE_CHECKING:
-    from server.identity.logins import Login, Logins
+    from server.identity.logins import Logins
     from server.identity.names import AccountName
+    from server.identity.revocations import Login
 
 _TRIES = 3
 _HELP = """\
@@ -24,6 +24,24 @@ _HELP = """\
 /logout      end this session, with its token
 /logout-all  end all your sessions, with their tokens
 Any other line is echoed."""
+
+
+@dataclass(frozen=True, repr=False)  # a repr would show the passwords
+class _ChangePassword:
+    """The command /password, with the answers of the user."""
+
+    present: str
+    new: str
+
+
+@dataclass(frozen=True)
+class _LogOut:
+    """The command /logout, or /logout-all if `everywhere`."""
+
+    everywhere: bool
+
+
+_SessionCommand = _ChangePassword | _LogOut
 
 
 class AuthHandler(Handler):
@@ -41,7 +59,7 @@ class AuthHandler(Handler):
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> "Logins":
-        # Imported here: the database and the hashing take 250 ms and 40 MiB that echo does without.
+        # Imported here: the database and the hashing take 250 ms and 40 MiB, and echo does not need them.
         from server.identity.accounts import Accounts
         from server.identity.lockout import Lockout
         from server.identity.logins import Logins
@@ -50,12 +68,12 @@ class AuthHandler(Handler):
         from server.identity.revocations import Revocations
         from server.identity.sessions import Sessions
 
-        account_name("first")  # loads the tables, so that the first name is not told by its time
+        account_name("first")  # loads the tables now, so that the first login takes no longer than others
         store = resources.store
         return Logins(
             store,
             Accounts(store, resources.registration_limits),
-            Passwords(options.passwords, resources.hash_workers),
+            Passwords(options.passwords, resources.hash_pool),
             Lockout(store, options.lockout),
             Sessions(store, options.sessions),
             Revocations(store),
@@ -63,8 +81,8 @@ class AuthHandler(Handler):
         )
 
     def converse(self) -> None:
-        with self.login():
-            login = self._resumed() or self._log_in()
+        with self.before_login():
+            login = self._resume() or self._log_in()
         if login is None:
             return
         if login.token is not None:
@@ -72,23 +90,24 @@ class AuthHandler(Handler):
         self.say(f"Hello, {login.name}!")
         self._serve(login)
 
-    def _resumed(self) -> "Login | None":
+    def _resume(self) -> "Login | None":
+        """Return the login that the client's token resumes, or None."""
         token = self.recall_token()
         login = self.shared.resume(token) if token else None
         if login is not None:
             self.log.info("%s is back with a token", login.name)
         elif token:
-            self.log.info("a token that is not good")
+            self.log.info("the token is not valid")
         return login
 
     def _log_in(self) -> "Login | None":
-        """Who logged in, or None after three refusals; being too busy to look is none."""
+        """Ask until a login succeeds. Return it, or None after three refusals; Busy does not count as one."""
         refusals = 0
         while refusals < _TRIES:
             try:
-                return self._ask_who()
+                return self._log_in_once()
             except Busy as busy:
-                self.log.warning("login not looked at: too busy")
+                self.log.warning("login not checked: too busy")
                 self.error(str(busy))
             except Refusal as refusal:
                 refusals += 1
@@ -96,11 +115,12 @@ class AuthHandler(Handler):
                 self.error(str(refusal))
         return None
 
-    def _ask_who(self) -> "Login":
+    def _log_in_once(self) -> "Login":
+        """Ask for name and password once; log in, or register a new name."""
         from server.identity.logins import IMPOSSIBLE
         from server.identity.names import account_name
 
-        last = self.shared.accounts.last_name_at(self.address)
+        last = self.shared.last_name_at(self.address)
         typed = self.ask(f"Name [{last}]: " if last else "Name: ").strip() or last or ""
         is_open = self.options.registration == "open"
         try:
@@ -108,7 +128,7 @@ class AuthHandler(Handler):
         except Refusal:
             if is_open:
                 raise
-            name = IMPOSSIBLE  # must not be told from a wrong password
+            name = IMPOSSIBLE  # the client must not see a difference to a wrong password
         if is_open and self.shared.is_new(name):
             return self._register(name)
         login = self.shared.log_in(name, self.ask_secret("Password: "), self.address)
@@ -116,33 +136,38 @@ class AuthHandler(Handler):
         return login
 
     def _register(self, name: "AccountName") -> "Login":
-        login = self.shared.register(name, self._new_password("New name. Choose a password: "), self.address)
+        login = self.shared.register(name, self._ask_new_password("New name. Choose a password: "), self.address)
         self.log.info("%s registered and logged in", login.name)
         return login
 
-    def _new_password(self, prompt: str) -> str:
+    def _ask_new_password(self, prompt: str) -> str:
         password = self.ask_secret(prompt)
         if self.ask_secret("Repeat the password: ") != password:
             raise Refusal("the two passwords differ")
         return password
 
     def _serve(self, login: "Login") -> None:
-        """Echo and obey, until the user leaves or the session is ended elsewhere."""
-        still_in: Login | None = login
-        while still_in is not None:
-            with self.shared.watcher.watching(still_in, self.request.interrupt):
-                change_session = self._talk(still_in)
-            # Not watched here: a revocation of its own must not end the connection that asked for it.
-            still_in = change_session()
+        """Echo lines and obey commands until the user logs out or the session is ended elsewhere."""
+        while True:
+            with self.shared.watcher.watching(login, self.request.interrupt):
+                command = self._talk(login)
+            # The command runs outside `watching`: it revokes the session of this connection, and that must not end
+            # the connection before the answer.
+            match command:
+                case _ChangePassword():
+                    login = self._change_password(login, command)
+                case _LogOut():
+                    self._log_out(login, command)
+                    return
 
-    def _talk(self, login: "Login") -> "Callable[[], Login | None]":
-        """Serve the user up to a command that changes the session; what that command does, and who is in then."""
-        while (change_session := self._obey(self.hear(), login)) is None:
+    def _talk(self, login: "Login") -> _SessionCommand:
+        """Answer lines until one is a command that changes the session. Return that command."""
+        while (command := self._obey(self.hear(), login)) is None:
             pass
-        return change_session
+        return command
 
-    def _obey(self, line: str, login: "Login") -> "Callable[[], Login | None] | None":
-        """Answer one line; what it does to the session, if anything."""
+    def _obey(self, line: str, login: "Login") -> _SessionCommand | None:
+        """Answer one line and return None, or return the command if it changes the session."""
         if not line.startswith("/"):
             self.say(line)
         elif line == "/help":
@@ -150,20 +175,21 @@ class AuthHandler(Handler):
         elif line == "/whoami":
             self.say(login.name)
         elif line == "/password":
-            present = self.ask_secret("Present password: ")
+            present = self.ask_secret("Current password: ")
             try:
-                return partial(self._change_password, login, present, self._new_password("New password: "))
+                return _ChangePassword(present, self._ask_new_password("New password: "))
             except Refusal as refusal:
                 self.error(str(refusal))
         elif line in ("/logout", "/logout-all"):
-            return partial(self._log_out, login, everywhere=line == "/logout-all")
+            return _LogOut(everywhere=line == "/logout-all")
         else:
             self.error(f"no such command: {line[:40]} (/help lists them)")
         return None
 
-    def _change_password(self, login: "Login", present: str, new: str) -> "Login":
+    def _change_password(self, login: "Login", command: _ChangePassword) -> "Login":
+        """Change the password. Return the new login, or the same one after a refusal."""
         try:
-            changed = self.shared.change_password(login, present, new, self.address)
+            changed = self.shared.change_password(login, command.present, command.new, self.address)
         except Refusal as refusal:
             self.log.warning("%s did not change the password: %s", login.name, refusal.reason)
             self.error(str(refusal))
@@ -173,11 +199,11 @@ class AuthHandler(Handler):
         self.say("Your password is changed; your other sessions are ended.")
         return changed
 
-    def _log_out(self, login: "Login", *, everywhere: bool) -> None:
-        if everywhere:
+    def _log_out(self, login: "Login", command: _LogOut) -> None:
+        if command.everywhere:
             self.shared.log_out_everywhere(login)
         else:
             self.shared.log_out(login)
-        self.log.info("%s logged out%s", login.name, " everywhere" if everywhere else "")
+        self.log.info("%s logged out%s", login.name, " everywhere" if command.everywhere else "")
         self.store_token("")
         self.say("Goodbye!")

@@ -1,7 +1,7 @@
-"""The verbs of a conversation: what a handler is written in.
+"""The base class of all handlers, with the verbs of a conversation: say, ask, hear, ...
 
-A handler knows nothing of TLS, limits, logging or shutdown. Those happen around it, and reach it as an exception
-that it need not catch.
+A handler knows nothing of TLS, limits, logging or shutdown. The server takes care of them; if they end the
+conversation, a verb raises an exception that the handler need not catch.
 """
 
 import logging
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, ClassVar
 
-from common.addresses import canonical, show
+from common.addresses import canonical, format_peer
 from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
 from common.wire.deadline import Deadline
 from common.wire.kinds import FROM_CLIENT, Kind, compose, parse
@@ -26,7 +26,7 @@ _MOST_EARLY_MESSAGES = 16
 
 @dataclass(frozen=True)
 class Mode:
-    """A handler as the configuration chose it: shared by all its connections."""
+    """The handler that the configuration chose: its name, options and limits, and what its connections share."""
 
     name: str
     options: Any
@@ -35,13 +35,13 @@ class Mode:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """The base of all modes. A subclass writes `converse`, and declares its options, if any, in `Options`."""
+    """The base class of all modes. A subclass implements `converse`, and declares its options in `Options`."""
 
     class Options(Section):
-        """The handler's part of the configuration; checked at the start, with file and line."""
+        """The handler's part of the configuration. It is checked at the start, and errors name file and line."""
 
     takes_passwords: ClassVar[bool] = False
-    """Whether passwords cross the wire: such a mode must not be served without TLS to other machines."""
+    """Whether clients send passwords: such a mode must not serve other machines without TLS."""
 
     uses_store: ClassVar[bool] = False
     """Whether `prepare` opens the database."""
@@ -57,57 +57,61 @@ class Handler(socketserver.BaseRequestHandler):
 
     @cached_property
     def address(self) -> str:
-        """The client's, one spelling for one client."""
+        """Return the client's IP address; each address has one spelling only."""
         return canonical(self.client_address[0])
 
     @cached_property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
-        """For what an administrator should know; each line names the client."""
-        return logging.LoggerAdapter(LOG, {"peer": show(self.client_address)})
+        """Return the log for the administrator. Each line names the client."""
+        return logging.LoggerAdapter(LOG, {"peer": format_peer(self.client_address)})
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> Any:
-        """Make what all connections of this mode share; called once at the start and at a reload.
+        """Return the object that all connections of this mode share, as `self.shared`.
 
-        The result is `self.shared`. Raises StoreUnavailable and the like if the mode cannot be had.
+        The server calls this once at the start and at each reload. Raise StoreUnavailable or another PorterError if
+        the mode cannot be served.
         """
 
     def handle(self) -> None:
+        """Serve the connection; socketserver calls this."""
         self.converse()
 
     def converse(self) -> None:
-        """Talk with one client; the connection ends when this returns."""
+        """Talk with one client. The connection ends when this method returns."""
         raise NotImplementedError(f"{type(self).__name__} has no method converse")
 
-    # The verbs. All raise what the socket raises: PeerClosed, ConnectionLost, Stopping, ProtocolError, ...
+    # The verbs. Each raises the errors of the socket: PeerClosed, ConnectionLost, Stopping, ProtocolError, ...
 
     def say(self, text: str) -> None:
+        """Show the user a text."""
         self._send(Kind.TEXT, text)
 
     def error(self, text: str) -> None:
+        """Show the user an error."""
         self._send(Kind.ERROR, text)
 
     def ask(self, prompt: str) -> str:
-        """Ask the user, who sees what is typed; an earlier line that nothing has asked for is an answer too."""
+        """Ask the user and return the answer. A line that came before the question counts as the answer, too."""
         self._send(Kind.ASK, prompt)
         return self.hear()
 
     def ask_secret(self, prompt: str) -> str:
-        """Ask the user, who does not see what is typed."""
+        """Ask the user and return the answer. The client hides it while the user types."""
         self._send(Kind.SECRET, prompt)
         return self.hear()
 
     def hear(self) -> str:
-        """The next line of the user's own."""
+        """Return the next line of the user. Raise UnexpectedKind if the client sends anything else."""
         if self._early:
             return self._early.pop(0)
         kind, text = self._receive()
         if kind is not Kind.TEXT:
-            raise UnexpectedKind(f"a {kind.value} that nobody asked for")
+            raise UnexpectedKind("the client sent {kind} that nobody asked for", kind=kind.value)
         return text
 
     def recall_token(self) -> str:
-        """The token that the client keeps for this server, empty if none; the user is not asked."""
+        """Return the token that the client keeps for this server, "" if it has none. The user is not asked."""
         self._send(Kind.GET_TOKEN)
         while True:
             kind, text = self._receive()
@@ -116,30 +120,42 @@ class Handler(socketserver.BaseRequestHandler):
             self._early.append(text)
             longest = self.request.max_message
             if len(self._early) > _MOST_EARLY_MESSAGES or sum(map(len, self._early)) > longest:
-                bound = f"{_MOST_EARLY_MESSAGES} messages or {longest} characters"
-                raise ProtocolError(f"more than {bound} before the answer to GET-TOKEN")
+                raise ProtocolError(
+                    "more than {messages} messages or {characters} characters came before the answer to GET-TOKEN",
+                    messages=_MOST_EARLY_MESSAGES,
+                    characters=longest,
+                )
 
     def store_token(self, token: str) -> None:
-        """Have the client keep `token` for this server; an empty one makes it forget."""
+        """Tell the client to keep `token` for this server. An empty token makes it forget the one it has."""
         self._send(Kind.SET_TOKEN, token)
 
     @contextmanager
-    def login(self) -> Iterator[None]:
-        """Inside, the limits of those who have not said who they are: short messages, `login_timeout` in all."""
+    def before_login(self) -> Iterator[None]:
+        """Apply the limits for a client that is not logged in to the code inside.
+
+        Messages are short, and the code must end within `login_timeout` seconds after the connection was opened.
+        """
         limits = self.mode.limits
         request = self.request
         request.overall = Deadline(
-            limits.login_timeout, DeadlineExceeded, "not logged in within {:g} seconds", request.opened_at
+            limits.login_timeout,
+            DeadlineExceeded,
+            "the login was not complete after {seconds:g} seconds",
+            request.opened_at,
         )
         full_size = request.max_message
         request.max_message = min(full_size, limits.max_message_before_login)
-        yield  # an error ends the connection, so there is nothing to put back
+        yield  # no try: an error ends the connection, so nothing must be restored
         request.overall = None
         request.max_message = full_size
 
+    login = before_login
+    """The name of `before_login` before 0.2; handlers that use it still work."""
+
     def _send(self, kind: Kind, text: str = "") -> None:
         self.request.send_message(compose(kind, text))
-        self.request.flush()  # what is said is heard now, whatever the handler does next
+        self.request.flush()  # the client reads it now, even if the handler computes for long
 
     def _receive(self) -> tuple[Kind, str]:
         message = self.request.receive_message()

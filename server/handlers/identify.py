@@ -1,4 +1,4 @@
-"""The identify mode: who calls from a known address is greeted by name, who does not is asked for one. Then echo."""
+"""The identify mode: it greets a known address by name, and asks a new one for a name. Then it echoes."""
 
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -7,7 +7,7 @@ from server.handlers.handler import Handler
 from server.handlers.resources import Resources
 
 if TYPE_CHECKING:
-    from server.identity.visitors import Clients
+    from server.identity.visitors import Visitors
 
 _TRIES = 3
 
@@ -15,17 +15,17 @@ _TRIES = 3
 class IdentifyHandler(Handler):
     uses_store: ClassVar[bool] = True
 
-    shared: "Clients"
+    shared: "Visitors"
 
     @classmethod
-    def prepare(cls, options: Any, resources: Resources) -> "Clients":
-        from server.identity.visitors import Clients  # imports the database, which echo does without
+    def prepare(cls, options: Any, resources: Resources) -> "Visitors":
+        from server.identity.visitors import Visitors  # imports the database, which echo does not need
 
-        return Clients(resources.store, resources.registration_limits)
+        return Visitors(resources.store, resources.registration_limits)
 
     def converse(self) -> None:
-        with self.login():
-            name = self.shared.name_of(self.address) or self._introduction()
+        with self.before_login():
+            name = self.shared.name_of(self.address) or self._ask_name()
         if name is None:
             return
         self.log.info("identified as %s", name)
@@ -33,8 +33,8 @@ class IdentifyHandler(Handler):
         while True:
             self.say(self.hear())
 
-    def _introduction(self) -> str | None:
-        """The name of a newcomer, or None after three that cannot be had."""
+    def _ask_name(self) -> str | None:
+        """Ask for a name and store it. Return it, or None after three refused names."""
         for _ in range(_TRIES):
             try:
                 return self.shared.introduce(self.address, self.ask("Your name: "))

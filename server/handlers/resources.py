@@ -1,6 +1,6 @@
-"""What a process has for its handlers, opened when it is first asked for: echo needs neither database nor hashing.
+"""The resources of a process for its handlers: the store, the watcher and the hash pool.
 
-It outlives reloads. What the things are for, their own modules say.
+Each is opened at its first use, because echo needs none of them. They stay open at a reload. It knows no handlers.
 """
 
 from contextlib import ExitStack, closing
@@ -11,13 +11,13 @@ from server.machine import Cores
 from server.settings import RegistrationLimits
 
 if TYPE_CHECKING:
-    from server.identity.hashing import HashWorkers
+    from server.identity.hashing import HashPool
     from server.identity.watcher import Watcher
     from server.store.database import Store
 
 
 class Resources:
-    """`registration_limits` are those of the configuration that is being prepared."""
+    """Opens each resource at its first use and closes all. `registration_limits` change with each reload."""
 
     def __init__(
         self,
@@ -32,32 +32,32 @@ class Resources:
         self._opened = ExitStack()
         self.registration_limits = registration_limits
 
-    # The imports are in here since they take 200 ms and 40 MiB.
+    # The methods import the modules at the first use: the imports take 200 ms and 40 MiB.
 
     @cached_property
     def store(self) -> "Store":
-        """The database; raises StoreUnavailable if it cannot be opened."""
+        """Return the database. Raise StoreUnavailable if it cannot be opened."""
         from server.store.database import Store
 
         return self._opened.enter_context(closing(Store(self._store_url)))
 
     @cached_property
     def watcher(self) -> "Watcher":
-        """The thread that ends connections whose session was ended elsewhere; raises StoreUnavailable too."""
+        """Return the thread that ends the connections of ended sessions. Raise StoreUnavailable as `store` does."""
         from server.identity.watcher import Watcher
         from server.store.database import Store
 
-        # A store of its own: in a flood of logins it would wait for a connection to the database behind them all.
+        # The watcher has its own store: otherwise a flood of logins would take all connections of the pool.
         own_store = self._opened.enter_context(closing(Store(self._store_url)))
         return self._opened.enter_context(closing(Watcher(own_store)))
 
     @cached_property
-    def hash_workers(self) -> "HashWorkers":
-        """The few threads that compute all password hashes of the process."""
-        from server.identity.hashing import HashWorkers
+    def hash_pool(self) -> "HashPool":
+        """Return the threads that compute all password hashes of the process."""
+        from server.identity.hashing import HashPool
 
-        return self._opened.enter_context(closing(HashWorkers(self._hash_threads, cores=self._cores)))
+        return self._opened.enter_context(closing(HashPool(self._hash_threads, cores=self._cores)))
 
     def close(self) -> None:
-        """Close what was opened, the last first."""
+        """Close the opened resources, the last one first."""
         self._opened.close()

@@ -1,1 +1,1 @@
-"""Who it is: accounts, names, passwords, sessions. It knows no sockets and no handlers."""
+"""The identity of users: accounts, names, passwords and sessions. It knows no sockets and no handlers."""

@@ -1,6 +1,6 @@
-"""What the store need not keep for ever, whoever fills it. Run now and then; it knows no sockets.
+"""Deletes old rows, so that the store does not grow for ever, even under attack. It knows no sockets.
 
-Sessions need none of it: a login drops the oldest over `per_user`, so there are never more than accounts times that.
+Sessions need no deletion here: a login ends the oldest ones, so an account has at most `per_user`.
 """
 
 from sqlalchemy import and_, delete, func, or_, select
@@ -11,21 +11,21 @@ from server.store.tables import accounts, failures, logins, revocations
 
 _HOUR = 3600.0
 _DAY = 86400.0
-_MOST_ADDRESSES = 100
-"""The latest addresses that are remembered of an account."""
+_MOST_ADDRESSES = 100  # per account, the latest ones
 
 
 def clear(store: Store) -> None:
-    """Delete what is of no use any more, in steps that hold nobody up; raises StoreUnavailable."""
+    """Delete the rows that have no use any more, in short transactions. Raise StoreUnavailable if the store fails."""
     with store.writing() as transaction:
         an_hour_ago = store.now(transaction) - _HOUR
-        # Every process that could ask has seen these long ago. The latest stays: that its number has gone down tells
-        # that the store was put back.
+        # All processes have read these revocations long ago. The latest one stays: when its number goes down, the
+        # watcher knows that an older copy of the store was restored.
         latest = select(func.max(revocations.c.number)).scalar_subquery()
         old = and_(revocations.c.created < an_hour_ago - _DAY, revocations.c.number < latest)
         transaction.execute(delete(revocations).where(old))
     with store.writing() as transaction:
-        # Guessers may invent any number of names, and counters of addresses outlive what made them familiar.
+        # An attacker can guess any number of names that do not exist. And a source keeps its counter when it is no
+        # longer familiar.
         exists = failures.c.canonical.in_(select(accounts.c.canonical))
         is_familiar = (
             select(logins.c.source)
@@ -37,8 +37,8 @@ def clear(store: Store) -> None:
         transaction.execute(delete(failures).where(failures.c.last < an_hour_ago, useless))
     with store.reading() as transaction:
         counted = select(logins.c.account_id).group_by(logins.c.account_id)
-        roaming = list(transaction.scalars(counted.having(func.count() > _MOST_ADDRESSES)))
-    for account_id in roaming:
+        over_limit = list(transaction.scalars(counted.having(func.count() > _MOST_ADDRESSES)))
+    for account_id in over_limit:
         with store.writing() as transaction:
             mine = logins.c.account_id == account_id
             kept = select(logins.c.address).where(mine).order_by(logins.c.last.desc()).limit(_MOST_ADDRESSES)

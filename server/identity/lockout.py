@@ -1,8 +1,8 @@
-"""The rule book of guessing: how many wrong passwords an account bears, and for how long it is then locked.
+"""The rules against guessing: how many wrong passwords lock an account, and for how long. It knows no passwords.
 
-A guess is counted before its password is looked at, and forgiven when it was right, so that a hundred guesses at
-once are a hundred guesses. A source where the owner has logged in before has a counter of its own: others can
-neither use nor fill it. It knows no passwords and no sockets.
+A guess is counted as a failure before its password is checked, and forgiven if it was right. So a hundred guesses at
+once count as a hundred. A source where the owner has logged in before has its own counter: a guesser elsewhere cannot
+use it and cannot lock it. This module knows no sockets.
 """
 
 import math
@@ -15,19 +15,19 @@ from server.store.database import Store
 from server.store.tables import failures
 
 ELSEWHERE = ""
-"""The counter of all sources where the owner has never logged in."""
+"""The one counter for all sources where the owner has never logged in."""
 
 MOST_FAILURES = 100
-"""So many consecutive failures elsewhere end the use of the password there (NIST SP 800-63B-4, 3.2.2)."""
+"""After this many consecutive failures elsewhere the password is blocked there (NIST SP 800-63B-4, 3.2.2)."""
 
-_IS = and_(failures.c.canonical == bindparam("name"), failures.c.source == bindparam("from_source"))
-_FAILURES = select(failures).where(_IS)
-_FORGIVE = delete(failures).where(_IS)
+_IS_COUNTER = and_(failures.c.canonical == bindparam("name"), failures.c.source == bindparam("from_source"))
+_FAILURES = select(failures).where(_IS_COUNTER)
+_FORGIVE = delete(failures).where(_IS_COUNTER)
 
 
 @dataclass(frozen=True)
 class Counter:
-    """Which counter a guess falls on; names count by their canonical form, whether or not they exist."""
+    """The key of a counter. Names are counted by their canonical form, whether or not they exist."""
 
     canonical: str
     source: str
@@ -35,9 +35,9 @@ class Counter:
 
 @dataclass(frozen=True)
 class Guess:
-    """Whether the password may be looked at, and for how many seconds others may not be, if it is wrong.
+    """The decision on one guess: whether its password may be checked, and the lock in seconds if it is wrong.
 
-    The seconds are infinite after MOST_FAILURES: until an administrator enables the account.
+    The lock is infinite after MOST_FAILURES: it lasts until an administrator enables the account.
     """
 
     is_allowed: bool
@@ -45,50 +45,55 @@ class Guess:
 
 
 class Lockout:
+    """Counts guesses and locks passwords, in the caller's transaction."""
+
     def __init__(self, store: Store, options: LockoutOptions) -> None:
         self._store = store
         self._options = options
         row = store.insert(failures)
         counted = {name: row.excluded[name] for name in ("guesses", "locked_until", "last")}
-        self._write = row.on_conflict_do_update(index_elements=["canonical", "source"], set_=counted)
+        self._upsert = row.on_conflict_do_update(index_elements=["canonical", "source"], set_=counted)
 
     def count(self, transaction: Connection, counter: Counter) -> Guess:
-        """Count a guess as a failure, for now; one that comes while passwords are locked is not counted.
+        """Count a guess as a failure until `forgive`. A guess at a locked password is not counted.
 
-        The transaction must be committed before the password is looked at.
+        The caller must commit the transaction before it checks the password.
         """
         now = self._store.now(transaction)
-        which = {"name": counter.canonical, "from_source": counter.source}
-        row = transaction.execute(_FAILURES, which).one_or_none()
+        key = {"name": counter.canonical, "from_source": counter.source}
+        row = transaction.execute(_FAILURES, key).one_or_none()
         guesses, locked_until = (0, 0.0) if row is None else (row.guesses, row.locked_until)
         is_allowed = locked_until <= now
         if is_allowed:
             guesses += 1
             locked_until = now + self._delay(counter, guesses)
-        # Something is written in any case, since a commit takes its time: it must not tell what is locked. What is
-        # the same as before, SQLite does not write.
+        # The row is written in any case, because the time of a commit must not show which names are locked. `last` is
+        # new each time, because SQLite does not write a row that has not changed.
         counted = {"guesses": guesses, "locked_until": locked_until, "last": now}
-        transaction.execute(self._write, {"canonical": counter.canonical, "source": counter.source, **counted})
+        transaction.execute(self._upsert, {"canonical": counter.canonical, "source": counter.source, **counted})
         return Guess(is_allowed, locked_until - now)
 
     def forgive(self, transaction: Connection, counter: Counter) -> None:
-        """The password was right: the row of failures is over."""
+        """Reset one counter after a right password."""
         transaction.execute(_FORGIVE, {"name": counter.canonical, "from_source": counter.source})
 
     def forget(self, transaction: Connection, canonical: str) -> None:
-        """A name has a new owner, or an administrator wants it so: all its counters are over."""
+        """Reset all counters of a name that has a new owner, or that an administrator unlocks."""
         transaction.execute(delete(failures).where(failures.c.canonical == canonical))
 
     def blocked(self, transaction: Connection) -> set[str]:
-        """The canonical names whose password is of no use elsewhere any more."""
+        """Return the canonical names whose password is blocked elsewhere until an administrator enables them."""
         return set(transaction.scalars(select(failures.c.canonical).where(failures.c.locked_until == math.inf)))
 
     def _delay(self, counter: Counter, guesses: int) -> float:
-        """Nothing for the free attempts; then the first delay, doubling; after too many elsewhere, for ever."""
+        """Return the lock in seconds: 0 for the free attempts, then `first_delay`, doubled up to `max_delay`.
+
+        Elsewhere it is infinite after MOST_FAILURES.
+        """
         if counter.source == ELSEWHERE and guesses >= MOST_FAILURES:
             return math.inf
         over = guesses - self._options.free_attempts
         if over <= 0:
             return 0.0
-        doublings = min(over - 1, 64)  # more would overflow, and max_delay is reached long before
+        doublings = min(over - 1, 64)  # more would overflow a float, and max_delay is reached long before
         return min(self._options.first_delay * 2.0**doublings, self._options.max_delay)

@@ -1,6 +1,6 @@
 """Logging in and out: how accounts, passwords, lockout and sessions work together. It knows no sockets.
 
-Each method is one decision of the auth handler; what must hold together is one transaction.
+Each method is one step of the auth handler. Changes that belong together are in one transaction.
 """
 
 import contextlib
@@ -15,7 +15,7 @@ from server.identity.accounts import Account, Accounts
 from server.identity.lockout import ELSEWHERE, Counter, Guess, Lockout
 from server.identity.names import AccountName, refuse_new
 from server.identity.passwords import Passwords
-from server.identity.revocations import Revocations
+from server.identity.revocations import Login, Revocations
 from server.identity.sessions import Sessions
 from server.identity.watcher import Watcher
 from server.store.database import Store
@@ -23,25 +23,13 @@ from server.store.database import Store
 WRONG = "wrong name or password"
 
 IMPOSSIBLE = AccountName("", "")
-"""What stands for all names that nobody can have: counted and looked for like any other."""
-
-
-@dataclass(frozen=True)
-class Login:
-    """Someone who is in; `token` is what the client must keep from now on, None if what it has stays good.
-
-    `revision` is the latest revocation when they came in: a later one may end them.
-    """
-
-    account_id: int
-    name: str
-    session_id: int
-    revision: int
-    token: str | None
+"""Stands for every text that cannot be a name. It is counted and looked up like a name, which takes the same time."""
 
 
 @dataclass(frozen=True)
 class Logins:
+    """The steps that the auth handler takes. Each method raises StoreUnavailable if the store fails."""
+
     store: Store
     accounts: Accounts
     passwords: Passwords
@@ -51,9 +39,10 @@ class Logins:
     watcher: Watcher
 
     def resume(self, token: str) -> Login | None:
-        """Who holds this token, or None if it is not good. Reads; writes only when something is due.
+        """Return the login that this token resumes, or None if the token is not valid.
 
-        It makes no address familiar: whoever stole a token gets no more guesses at the password by it.
+        A resume makes no address familiar: a stolen token must not give a thief more guesses at the password. It
+        writes to the store only if a write is due.
         """
         with self.store.reading() as transaction:
             login, writing_due = self._resume(transaction, token, writing=False)
@@ -62,8 +51,13 @@ class Logins:
                 login, _ = self._resume(transaction, token, writing=True)
         return login
 
+    def last_name_at(self, address: str) -> str | None:
+        """Return the name that last logged in from this address, or None."""
+        with self.store.reading() as transaction:
+            return self.accounts.last_name_at(transaction, address)
+
     def is_new(self, name: AccountName) -> bool:
-        """Whether nobody has the name, so that it may be registered; raises Refusal if nobody may have it."""
+        """Return whether no account has the name. Raise Refusal if it is new and no user may register it."""
         with self.store.reading() as transaction:
             if self.accounts.find(transaction, name) is not None:
                 return False
@@ -71,77 +65,86 @@ class Logins:
         return True
 
     def log_in(self, name: AccountName, password: str, address: str) -> Login:
-        """Let the owner of `name` in.
+        """Log in the owner of `name`: open a session and return it.
 
-        Raises Refusal, always the same, when the answer is no for whatever reason, and Busy when nobody looked.
+        Raise Refusal, with the same text for every cause, if the login is refused. Raise Busy if the server has no
+        time to check the password.
         """
         with self.passwords.turn():
             with self.store.writing() as transaction:
                 found = self.accounts.find(transaction, name)
-                counter, guess = self._count(transaction, name.canonical, address)
-            account, better_hash = self._checked(found, counter, guess, password)
+                counter, guess = self._count_guess(transaction, name.canonical, address)
+            account, better_hash = self._verify(found, counter, guess, password)
         with self.store.writing() as transaction:
-            self._refuse_changed(transaction, account)
+            self._refuse_if_changed(transaction, account)
             if better_hash is not None:
                 self.accounts.set_better_hash(transaction, account.id, better_hash)
             self.lockout.forgive(transaction, counter)
-            return self._enter(transaction, account, address)
+            return self._open_session(transaction, account, address)
 
     def register(self, name: AccountName, password: str, address: str) -> Login:
-        """A new account, and its owner is in. Raises Refusal if the name or the password cannot be had."""
+        """Add an account and log in its owner.
+
+        Raise Refusal if the name or the password is not allowed or there are too many accounts.
+        Raise Busy as `log_in` does.
+        """
         refuse_new(name)
         self.passwords.check_new(password)
-        with self.store.reading() as transaction:  # before the hash: who is over the limit costs none
+        with self.store.reading() as transaction:  # before the hash: a refused client must cost none
             self.accounts.refuse_too_many(transaction, address)
         with self.passwords.turn():
             password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
             self.lockout.forget(transaction, name.canonical)
-            return self._enter(transaction, account, address)
+            return self._open_session(transaction, account, address)
 
     def change_password(self, login: Login, present: str, new: str, address: str) -> Login:
-        """Change the password and end all other sessions and earlier tokens; raises Refusal and Busy as `log_in`."""
+        """Change the password, end all sessions of the account, and return a new one.
+
+        Raise Refusal if the new password is not allowed. Raise Refusal and Busy as `log_in` does for the present
+        one, and SessionEnded if the session was ended meanwhile.
+        """
         self.passwords.check_new(new)
         with self.passwords.turn():
             with self.store.writing() as transaction:
                 account = self.accounts.get(transaction, login.account_id)
                 if account is None:
-                    raise Refusal("this account is no more")
-                counter, guess = self._count(transaction, account.canonical, address)
-            self._checked(account, counter, guess, present)
+                    raise Refusal("this account does not exist any more")
+                counter, guess = self._count_guess(transaction, account.canonical, address)
+            self._verify(account, counter, guess, present)
             password_hash = self.passwords.hash(new)
         with self.store.writing() as transaction:
             if self.revocations.has_ended(transaction, login):
                 raise SessionEnded("your session was ended")
-            self._refuse_changed(transaction, account)
+            self._refuse_if_changed(transaction, account)
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)
-            changed = self._enter(transaction, account, address)
+            changed = self._open_session(transaction, account, address)
         self._end_connections()
         return changed
 
     def log_out(self, login: Login) -> None:
-        """End this session: with all its tokens, and all connections that are open with it."""
+        """End this session, with all its tokens and open connections."""
         with self.store.writing() as transaction:
             self.sessions.end(transaction, login.account_id, login.session_id)
         self._end_connections()
 
     def log_out_everywhere(self, login: Login) -> None:
-        """End all sessions of the account."""
+        """End all sessions of the account, with their tokens and open connections."""
         with self.store.writing() as transaction:
             self.sessions.end_all(transaction, login.account_id)
         self._end_connections()
 
     def _end_connections(self) -> None:
-        """Those of this process at once; the others' processes look themselves, and so does this one if it fails."""
+        """End the connections of this process now. Other processes poll soon, and this one again if it fails."""
         with contextlib.suppress(StoreUnavailable):
-            self.watcher.look()
+            self.watcher.poll()
 
     def _resume(self, transaction: Connection, token: str, *, writing: bool) -> tuple[Login | None, bool]:
-        # First: what is ended after this was read ends this login as well. PostgreSQL shows each statement its own
-        # moment.
+        # Read the revision first, so that any later revocation ends this login as well: in PostgreSQL each statement
+        # sees the store at a moment of its own.
         revision = self.revocations.revision(transaction)
         found = self.sessions.find(transaction, token)
         account = None if found is None else self.accounts.get(transaction, found.account_id)
@@ -155,39 +158,40 @@ class Logins:
         login = Login(account.id, account.name, found.session_id, revision, new_token)
         return login, found.renewal_due or found.note_due
 
-    def _count(self, transaction: Connection, canonical: str, address: str) -> tuple[Counter, Guess]:
-        """Count a guess from there. To be called in a turn: what is counted is looked at."""
+    def _count_guess(self, transaction: Connection, canonical: str, address: str) -> tuple[Counter, Guess]:
+        """Count a guess from `address`. The caller holds a turn, so every counted guess is checked."""
         familiar = self.accounts.is_familiar(transaction, canonical, address)
         counter = Counter(canonical, source(address) if familiar else ELSEWHERE)
         return counter, self.lockout.count(transaction, counter)
 
-    def _checked(
+    def _verify(
         self, account: Account | None, counter: Counter, guess: Guess, password: str
     ) -> tuple[Account, str | None]:
-        """The account, if the password is right and it may log in, and a hash at today's cost if its own is not.
+        """Return the account if the password is right and it may log in, and a better hash if one is due.
 
-        Raises Refusal otherwise, after the same work whatever the cause.
+        Raise Refusal otherwise, after the same work for every cause.
         """
         stored = account.password_hash if account is not None and guess.is_allowed else None
         right, better_hash = self.passwords.verify(password, stored)
         if account is None or account.disabled or not right:
-            raise Refusal(WRONG, _reason(account, counter, guess))
+            raise Refusal(WRONG, reason=_reason(account, counter, guess))
         return account, better_hash
 
-    def _refuse_changed(self, transaction: Connection, account: Account) -> None:
-        """Raise Refusal if the account is not what it was when its password was looked at: hashing takes a while."""
+    def _refuse_if_changed(self, transaction: Connection, account: Account) -> None:
+        """Raise Refusal if the account changed while its password was checked: a hash takes a while."""
         current = self.accounts.get(transaction, account.id)
         if current is None or current.disabled or current.password_version != account.password_version:
-            raise Refusal(WRONG, f"{account.name}: changed while the password was looked at")
+            raise Refusal(WRONG, reason=f"{account.name} changed while the password was checked")
 
-    def _enter(self, transaction: Connection, account: Account, address: str) -> Login:
+    def _open_session(self, transaction: Connection, account: Account, address: str) -> Login:
+        """Open a session and make `address` familiar."""
         session_id, token = self.sessions.open(transaction, account.id)
         self.accounts.note_login(transaction, account.id, address)
         return Login(account.id, account.name, session_id, self.revocations.revision(transaction), token)
 
 
 def _reason(account: Account | None, counter: Counter, guess: Guess) -> str:
-    """Why somebody was not let in, for the log."""
+    """Return why a login was refused, for the log."""
     if counter.canonical == IMPOSSIBLE.canonical:
         return "no possible name"
     lasts = "until users enable" if guess.locked_for == math.inf else f"for {guess.locked_for:.0f} seconds"

@@ -1,7 +1,7 @@
-"""The rules for names: which may be had, and when two are the same or look alike. It knows no store and no sockets.
+"""The rules for names: which ones are allowed, equal, or look-alikes. It knows no store and no sockets.
 
 Account names follow RFC 8265 (UsernameCaseMapped), labels RFC 8266 (Nickname), look-alikes UTS #39. Lengths are
-checked first: normalising is quadratic in Python before mid-2026 (cpython#149079).
+checked first, because normalising takes quadratic time in Python before mid-2026 (cpython#149079).
 """
 
 import unicodedata
@@ -13,8 +13,8 @@ import precis_i18n
 
 from common.errors import Refusal
 
-MOST_CHARACTERS = 64  # and so 256 bytes
-# Who bears one of these, or what looks like it, could pass for somebody who runs the server.
+MOST_CHARACTERS = 64  # so at most 256 bytes
+# A user with one of these names, or with a look-alike, could pretend to run the server.
 _RESERVED = (
     "admin",
     "administrator",
@@ -27,8 +27,8 @@ _RESERVED = (
     "system",
 )
 _ANY_SCRIPT = {"COMMON", "INHERITED"}
-# Writing systems that use several scripts at once (UTS #39, 5.1).
-_SCRIPTS_TOGETHER = (
+# Writing systems that mix several scripts (UTS #39, 5.1).
+_ALLOWED_TOGETHER = (
     {"HAN", "HIRAGANA", "KATAKANA"},
     {"HAN", "HANGUL"},
     {"HAN", "BOPOMOFO"},
@@ -37,65 +37,72 @@ _SCRIPTS_TOGETHER = (
 
 @dataclass(frozen=True)
 class AccountName:
+    """A name as its owner typed it, and the canonical form by which names are compared."""
+
     shown: str
     canonical: str
 
 
 def account_name(typed: str) -> AccountName:
-    """The name that `typed` means, for looking it up; raises Refusal for what can be no name."""
-    shown = _checked(typed)
+    """Return the name that `typed` means. Raise Refusal if it cannot be a name."""
+    shown = _stripped(typed)
     return AccountName(unicodedata.normalize("NFC", shown), _enforce("UsernameCaseMapped", shown))
 
 
 def label(typed: str) -> str:
-    """The label that `typed` means for identify; raises Refusal for what can be none."""
-    return str(_enforce("NicknameCasePreserved", _checked(typed)))
+    """Return the label that `typed` means in identify mode. Raise Refusal if it cannot be a label."""
+    return str(_enforce("NicknameCasePreserved", _stripped(typed)))
 
 
 def refuse_new(name: AccountName) -> None:
-    """Raise Refusal for a name that nobody may register, whether or not it exists."""
+    """Raise Refusal if no user may register this name: it mixes scripts, or is or looks like a reserved name."""
     refuse_mixed_scripts(name)
     if skeletons(name) & _reserved_skeletons():
-        raise Refusal("that name is reserved")
+        raise Refusal("this name is reserved")
 
 
 def refuse_mixed_scripts(name: AccountName) -> None:
-    """Raise Refusal for a new name of more than one script: most look-alikes are made that way."""
-    from confusable_homoglyphs import categories  # 60 ms, and only who registers needs it
+    """Raise Refusal for a name with letters of several scripts: most look-alikes are made that way."""
+    from confusable_homoglyphs import categories  # takes 60 ms, and only registrations need it
 
     scripts = categories.unique_aliases(name.canonical) - _ANY_SCRIPT
-    if len(scripts) > 1 and not any(scripts <= together for together in _SCRIPTS_TOGETHER):
+    if len(scripts) > 1 and not any(scripts <= allowed for allowed in _ALLOWED_TOGETHER):
         raise Refusal("a name must be written in one script")
 
 
 def skeletons(name: AccountName) -> frozenset[str]:
-    """What the name looks like, as typed, in small letters and in capitals; two that share one look alike.
+    """Return the skeletons of the name as typed, in small letters and in capitals.
 
-    The skeletons of UTS #39, 4, by the table of confusable-homoglyphs.
+    Two names that share a skeleton look alike (UTS #39, 4). The table is that of confusable-homoglyphs.
     """
     return frozenset(map(_skeleton, (name.shown, name.canonical, name.canonical.upper())))
 
 
-def _checked(typed: str) -> str:
+def _stripped(typed: str) -> str:
     name = typed.strip(" ") if len(typed) <= 4 * MOST_CHARACTERS else typed
     if not 1 <= len(name) <= MOST_CHARACTERS:
-        raise Refusal(f"a name has 1 to {MOST_CHARACTERS} characters")
+        raise _wrong_length()
     return name
 
 
 def _enforce(profile: str, name: str) -> str:
     try:
         enforced: str = _profile(profile).enforce(name)
-    except UnicodeEncodeError as error:  # how precis_i18n says no
-        raise Refusal(
-            f"not a name: {_REASONS.get(error.reason, 'it has a character that names may not have')}"
-        ) from None
+    except UnicodeEncodeError as error:  # precis_i18n raises this for a text that is not allowed
+        raise Refusal(_REASONS.get(error.reason, "a name must not hold such a character")) from None
     if not 1 <= len(enforced) <= MOST_CHARACTERS:
-        raise Refusal(f"a name has 1 to {MOST_CHARACTERS} characters")
+        raise _wrong_length()
     return enforced
 
 
-_REASONS = {"DISALLOWED/spaces": "it has a space", "DISALLOWED/empty": "it is empty"}
+_REASONS = {
+    "DISALLOWED/spaces": "a name must not hold a space",
+    "DISALLOWED/empty": "a name must not be empty",
+}
+
+
+def _wrong_length() -> Refusal:
+    return Refusal("a name has 1 to {most} characters", most=MOST_CHARACTERS)
 
 
 @cache
@@ -114,17 +121,19 @@ def _skeleton(name: str) -> str:
 
 
 def _prototype(character: str) -> str:
-    """The character that stands for all that look like this one.
+    """Return the text that stands for all look-alikes of this character.
 
-    The library's table joins each look-alike with its prototype in both directions: a prototype has many
-    neighbours, a look-alike only one. Of a lone pair, the longer or else the smaller one stands for both.
+    This is a heuristic. The library's table lists look-alikes and prototypes as neighbours of each other and does not
+    say which is which. The function guesses it from their number: a prototype has many neighbours, a look-alike has
+    only one. If two texts have only each other, the longer one is taken, or else the one with the smaller code point.
     """
     from confusable_homoglyphs.confusables import confusables_data
 
     neighbours = [entry["c"] for entry in confusables_data.get(character, ())]
     if len(neighbours) != 1:
         return character
-    (neighbour,) = neighbours
-    if len(confusables_data.get(neighbour, ())) > 1:
-        return str(neighbour)
-    return str(max((character, neighbour), key=lambda text: (len(text), -ord(text[0]))))
+    neighbour = str(neighbours[0])
+    neighbour_is_prototype = len(confusables_data.get(neighbour, ())) > 1
+    if neighbour_is_prototype or len(neighbour) > len(character):
+        return neighbour
+    return min(character, neighbour)

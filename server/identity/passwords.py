@@ -1,4 +1,4 @@
-"""The rules for passwords, and their hashes: argon2id, through passlib. It knows no accounts and no sockets."""
+"""The rules for passwords and their argon2id hashes, which passlib computes. It knows no accounts and no sockets."""
 
 import logging
 import time
@@ -12,21 +12,21 @@ from passlib.context import CryptContext
 from passlib.handlers.argon2 import argon2
 
 from common.errors import Busy, Refusal
-from server.identity.hashing import HashWorkers
+from server.identity.hashing import HashPool
 from server.settings import MOST_MEMORY_KIB, MOST_PASSWORD_CHARACTERS, MOST_THREADS, MOST_WORK, PasswordOptions
 
 LOG = logging.getLogger("porter.server")
 _COMMON_PASSWORDS = Path(__file__).parent / "common_passwords.txt"
-_SHORTEST_HASH = 16  # bytes; a hash that lost its end would be told by fewer
-_EVEN = 2.5  # hashes: what the rest of a refusal takes, and a hash at an older cost, stay below
+_SHORTEST_HASH = 16  # bytes; a hash that was cut off is easier to match
+_SHORTEST_REFUSAL = 2.5  # times one hash: more than a hash at an older cost and the rest of a refusal take
 
 
 class Passwords:
-    """Hashes and verifies, by the workers; whoever serves others does so in a turn."""
+    """Hashes and verifies passwords in the threads of the HashPool. A server does so inside `turn`."""
 
-    def __init__(self, options: PasswordOptions, workers: HashWorkers) -> None:
+    def __init__(self, options: PasswordOptions, hash_pool: HashPool) -> None:
         self._options = options
-        self._workers = workers
+        self._hash_pool = hash_pool
         self._context = CryptContext(
             schemes=["argon2"],
             argon2__type="ID",
@@ -34,40 +34,45 @@ class Passwords:
             argon2__rounds=options.argon2.time_cost,
             argon2__parallelism=options.argon2.parallelism,
         )
-        # Everything is loaded here, so that no login pays for it, by a hash of next to no cost.
-        self._context.using(argon2__memory_cost=8, argon2__rounds=1, argon2__parallelism=1).hash(_prepare("nobody"))
-        # What a hash takes of a core, however busy the machine is; with several lanes it has threads of its own.
+        # The first hash loads the libraries, which takes time. A cheap one does so here, before the first login.
+        self._context.using(argon2__memory_cost=8, argon2__rounds=1, argon2__parallelism=1).hash(
+            _normalized("nobody")
+        )
+        # The core time of a hash does not depend on how busy the machine is. A hash with several lanes has threads of
+        # its own, so the time of the whole process counts.
         core_seconds = time.thread_time if options.argon2.parallelism == 1 else time.process_time
         started = core_seconds()
-        self._nobodys_hash = self._context.hash("nobody")
-        self._even = _EVEN * (core_seconds() - started)
+        self._dummy_hash = self._context.hash("nobody")
+        self._shortest_refusal = _SHORTEST_REFUSAL * (core_seconds() - started)
 
     def check_new(self, password: str) -> None:
-        """Raise Refusal for a password that a new account may not have."""
+        """Raise Refusal if `password` is too short, too long, too common, or holds control characters."""
         if len(password) < self._options.min_length:
-            raise Refusal(f"a password has at least {self._options.min_length} characters")
-        if f"\n{_prepare(password).casefold()}\n" in _common_passwords():
-            raise Refusal("that is one of the commonest passwords, which are guessed first")
+            raise Refusal("a password has at least {least} characters", least=self._options.min_length)
+        if f"\n{_normalized(password).casefold()}\n" in _common_passwords():
+            raise Refusal("this is one of the most common passwords, which are guessed first")
 
     def hash(self, password: str) -> str:
-        return self._workers.run(self._context.hash, _prepare(password))
+        """Return a hash of `password`. Raise Refusal if it cannot be a password, Stopping if the pool is closed."""
+        return self._hash_pool.run(self._context.hash, _normalized(password))
 
     def verify(self, password: str, stored: str | None) -> tuple[bool, str | None]:
-        """Whether the password is right, and a better hash to store if the stored one is below today's cost.
+        """Return whether the password is right, and a hash to store if the stored one has another cost.
 
-        With None for `stored` (no such account) the answer is no, after the same work.
+        With None for `stored` (no such account) the answer is False, after the same work. Raise Stopping if the pool
+        is closed.
         """
         try:
-            prepared = _prepare(password)
+            prepared = _normalized(password)
         except Refusal:
             prepared, stored = "", None
         if stored is not None and (damage := _damage(stored)):
             LOG.error("a stored password hash cannot be used: %s", damage)
             stored = None
-        is_right = self._workers.run(self._verify, prepared, stored)
+        is_right = self._hash_pool.run(self._verify, prepared, stored)
         if not is_right or stored is None or not self._context.needs_update(stored):
             return is_right, None
-        return is_right, self._workers.run(self._context.hash, prepared)
+        return is_right, self._hash_pool.run(self._context.hash, prepared)
 
     def _verify(self, prepared: str, stored: str | None) -> bool:
         if stored is not None:
@@ -75,40 +80,44 @@ class Passwords:
                 return self._context.verify(prepared, stored)
             except (ValueError, TypeError) as error:
                 LOG.error("a stored password hash cannot be used: %s", type(error).__name__)
-        self._context.verify(prepared, self._nobodys_hash)
+        self._context.verify(prepared, self._dummy_hash)
         return False
 
     @contextmanager
     def turn(self) -> Iterator[None]:
-        """Inside, it is this thread's turn to look at a password; raises Busy if it does not come.
+        """Hold a turn of the HashPool inside. Raise Busy if there is none in time.
 
-        A Refusal leaves no sooner than a moment after the turn has come, whatever its cause: its time tells nothing.
-        Equal work makes the times alike; this covers what is left, such as a hash at an older, lower cost.
+        A Refusal leaves at the earliest 2.5 hash times after the turn began, whatever its cause, so that its time
+        tells an attacker nothing. Equal work makes the times alike; this delay hides the remaining differences, for
+        example a stored hash at an older, lower cost.
         """
-        even = 0.0
+        earliest = 0.0
         try:
-            with self._workers.turn():
-                even = time.monotonic() + self._even
+            with self._hash_pool.turn():
+                earliest = time.monotonic() + self._shortest_refusal
                 yield
         except Busy:
             raise
         except Refusal:
-            time.sleep(max(0.0, even - time.monotonic()))  # no longer in the turn, which is the next one's
+            time.sleep(max(0.0, earliest - time.monotonic()))  # after the turn, so that another thread can have it
             raise
 
 
-def _prepare(password: str) -> str:
-    """One spelling for what is typed the same on two keyboards (RFC 8265, OpaqueString); lengths first."""
+def _normalized(password: str) -> str:
+    """Return the one spelling of a password for all keyboards (RFC 8265, OpaqueString).
+
+    Raise Refusal if it is too long, empty or holds control characters. The length is checked first.
+    """
     if len(password) > MOST_PASSWORD_CHARACTERS:
-        raise Refusal(f"a password has at most {MOST_PASSWORD_CHARACTERS} characters")
+        raise Refusal("a password has at most {most} characters", most=MOST_PASSWORD_CHARACTERS)
     try:
         return str(precis_i18n.get_profile("OpaqueString").enforce(password))
     except UnicodeEncodeError:
-        raise Refusal("a password must not be empty or have control characters") from None
+        raise Refusal("a password must not be empty or hold control characters") from None
 
 
 def _damage(stored: str) -> str | None:
-    """Why a stored hash cannot be verified, or None. One that was tampered with must not cost gigabytes or hours."""
+    """Return why a stored hash cannot be used, or None. A forged hash must not cost gigabytes or hours."""
     try:
         parsed = argon2.from_string(stored)
     except (ValueError, TypeError) as error:

@@ -1,6 +1,6 @@
-"""The rule of how many may be new: accounts and identify's names, from one source in an hour and in all.
+"""The limits on registrations, for accounts and for identify's names: per source and hour, and in all.
 
-It counts rows of the table it is given, in the caller's transaction; it knows neither names nor sockets.
+It counts the rows of a table, in the caller's transaction. It knows neither names nor sockets.
 """
 
 from sqlalchemy import Connection, Table, func, select
@@ -14,10 +14,12 @@ _HOUR = 3600.0
 def refuse_too_many(
     transaction: Connection, table: Table, limits: RegistrationLimits, source: str, now: float
 ) -> None:
-    """Raise Refusal, naming the limit, if `table` may not have one more row from `source`."""
+    """Raise Refusal, which names the limit, if `table` may not have one more row from `source`."""
     rows = select(func.count()).select_from(table)
     recent = rows.where(table.c.source == source, table.c.created > now - _HOUR)
     if transaction.execute(recent).scalar_one() >= limits.per_address_per_hour:
-        raise Refusal(f"no more than {limits.per_address_per_hour} new names from one address in an hour")
+        raise Refusal(
+            "one address may register {most} names in an hour, and no more", most=limits.per_address_per_hour
+        )
     if transaction.execute(rows).scalar_one() >= limits.total:
-        raise Refusal(f"no more than {limits.total} names in all: ask the administrator")
+        raise Refusal("the server keeps {most} names, and no more: ask the administrator", most=limits.total)

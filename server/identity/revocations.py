@@ -1,12 +1,12 @@
-"""The rule book of revocations: what was ended on purpose, for the connections that are still open with it.
+"""The rules for revocations, by which the open connections of ended sessions are found. It knows no sockets.
 
-Revocations are numbered in the order in which they are committed. A login remembers the latest number of its time;
-any later one that names its account, and its session or none, ends it. So a session that merely expired, or gave
-its place to a newer one, ends no connection. It knows no sockets.
+A session that is ended on purpose gets a revocation. Revocations are numbered in the order in which they are
+committed. A login remembers the latest number at its time. A later revocation ends the login if it names the account,
+and either the same session or none. A session that only expires, or is replaced by a newer one, gets no revocation
+and so ends no connection.
 """
 
 from dataclasses import dataclass
-from typing import Protocol
 
 from sqlalchemy import Connection, func, select
 
@@ -16,26 +16,30 @@ from server.store.tables import revocations
 _LATEST = select(func.max(revocations.c.number))
 
 
-class Login(Protocol):
-    """What a revocation may end; `revision` is the number of the latest revocation before it."""
+@dataclass(frozen=True)
+class Login:
+    """A user who is logged in. `revision` is the latest revocation at the login: only a later one can end it.
 
-    @property
-    def account_id(self) -> int: ...
-    @property
-    def session_id(self) -> int: ...
-    @property
-    def revision(self) -> int: ...
+    `token` is the new token for the client to keep, or None if its present one stays valid.
+    """
+
+    account_id: int
+    name: str
+    session_id: int
+    revision: int
+    token: str | None
 
 
 @dataclass(frozen=True)
 class Revocation:
-    """`session_id` is None for all sessions of the account."""
+    """The end of one session, or of all sessions of the account if `session_id` is None."""
 
     number: int
     account_id: int
     session_id: int | None
 
     def ends(self, login: Login) -> bool:
+        """Return whether this revocation ends `login`."""
         return (
             self.number > login.revision
             and self.account_id == login.account_id
@@ -44,6 +48,8 @@ class Revocation:
 
 
 class Revocations:
+    """Adds and reads revocations, in the caller's transaction."""
+
     def __init__(self, store: Store) -> None:
         self._store = store
 
@@ -52,14 +58,15 @@ class Revocations:
         transaction.execute(self._store.insert(revocations).values(row))
 
     def revision(self, transaction: Connection) -> int:
-        """The number of the latest revocation."""
+        """Return the number of the latest revocation, 0 if there is none."""
         return transaction.scalar(_LATEST) or 0
 
     def since(self, transaction: Connection, revision: int) -> list[Revocation]:
-        """What was ended after `revision`, in order."""
+        """Return the revocations after number `revision`, in order."""
         columns = (revocations.c.number, revocations.c.account_id, revocations.c.session_id)
         later = select(*columns).where(revocations.c.number > revision).order_by(revocations.c.number)
         return [Revocation(*row) for row in transaction.execute(later)]
 
     def has_ended(self, transaction: Connection, login: Login) -> bool:
+        """Return whether a revocation has ended `login`."""
         return any(revocation.ends(login) for revocation in self.since(transaction, login.revision))

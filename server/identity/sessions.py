@@ -1,8 +1,8 @@
-"""The rule book of sessions: tokens like cookies, which let their holder in until they expire or are revoked.
+"""The rules for sessions. A session has a token, which works like a cookie until the session expires or is ended.
 
 A token is 256 random bits; the store holds only its SHA-256. A session outlives its tokens: a renewal replaces the
-hash, and the previous token stays good once more for 30 seconds, so that a lost answer locks nobody out.
-It knows no passwords and no sockets; everything happens in the caller's transaction.
+hash, and the previous token stays valid for 30 seconds more, so that a client that misses the answer can come back.
+This module knows no passwords and no sockets, and works in the caller's transaction.
 """
 
 import hashlib
@@ -17,20 +17,20 @@ from server.settings import SessionOptions
 from server.store.database import Store
 from server.store.tables import sessions
 
-_PREVIOUS_STAYS_GOOD = 30.0
-_LONGEST_TOKEN = 256
+_PREVIOUS_TOKEN_LIFETIME = 30.0  # seconds
+_LONGEST_TOKEN = 256  # characters
 
 _IS_ALIVE = and_(sessions.c.created > bindparam("oldest"), sessions.c.last_used > bindparam("oldest_use"))
 _IS_PREVIOUS = and_(sessions.c.previous_hash == bindparam("hash"), sessions.c.previous_until > bindparam("now"))
 _BY_TOKEN = select(sessions).where(or_(sessions.c.token_hash == bindparam("hash"), _IS_PREVIOUS), _IS_ALIVE)
-_IS_OWNERS = sessions.c.account_id == bindparam("owner")
-_NEWEST = select(sessions.c.id).where(_IS_OWNERS).order_by(sessions.c.created.desc(), sessions.c.id.desc())
-_END_OLDEST = delete(sessions).where(_IS_OWNERS, sessions.c.id.not_in(_NEWEST.limit(bindparam("kept"))))
+_IS_OF_OWNER = sessions.c.account_id == bindparam("owner")
+_NEWEST = select(sessions.c.id).where(_IS_OF_OWNER).order_by(sessions.c.created.desc(), sessions.c.id.desc())
+_END_OLDEST = delete(sessions).where(_IS_OF_OWNER, sessions.c.id.not_in(_NEWEST.limit(bindparam("kept"))))
 
 
 @dataclass(frozen=True)
 class Found:
-    """The session a token belongs to, and what is due at its next use."""
+    """The session that a token opens, and the writes that are due: a new token, or the time of its last use."""
 
     session_id: int
     account_id: int
@@ -39,6 +39,8 @@ class Found:
 
 
 class Sessions:
+    """Opens, finds, renews and ends sessions, in the caller's transaction."""
+
     def __init__(self, store: Store, options: SessionOptions) -> None:
         self._store = store
         self._options = options
@@ -46,7 +48,7 @@ class Sessions:
         self._insert = store.insert(sessions).returning(sessions.c.id)
 
     def open(self, transaction: Connection, account_id: int) -> tuple[int, str]:
-        """A new session: its number and its token. The oldest ones over `per_user` go; their connections stay."""
+        """Open a session and return its id and token. End the oldest ones over `per_user`, not their connections."""
         now = self._store.now(transaction)
         token, token_hash = _new_token()
         row = {
@@ -61,12 +63,14 @@ class Sessions:
         return session_id, token
 
     def find(self, transaction: Connection, token: str) -> Found | None:
-        """The session that `token` opens, or None if it is unknown, expired or revoked."""
+        """Return the session that `token` opens, or None if the token is unknown, expired or revoked."""
         if not 0 < len(token) <= _LONGEST_TOKEN:
             return None
         now = self._store.now(transaction)
         token_hash = _hash(token)
-        row = transaction.execute(_BY_TOKEN, {"hash": token_hash, "now": now, **self._oldest(now)}).one_or_none()
+        row = transaction.execute(
+            _BY_TOKEN, {"hash": token_hash, "now": now, **self._oldest_alive(now)}
+        ).one_or_none()
         if row is None:
             return None
         is_previous = row.token_hash != token_hash
@@ -78,12 +82,12 @@ class Sessions:
         )
 
     def renew(self, transaction: Connection, session_id: int) -> str:
-        """A new token for the session; the one before stays good for a moment."""
+        """Return a new token for the session. The previous one stays valid for 30 seconds."""
         now = self._store.now(transaction)
         token, token_hash = _new_token()
         values: dict[str, Any] = {
             "previous_hash": sessions.c.token_hash,
-            "previous_until": now + _PREVIOUS_STAYS_GOOD,
+            "previous_until": now + _PREVIOUS_TOKEN_LIFETIME,
             "token_hash": token_hash,
             "token_issued": now,
             "last_used": now,
@@ -92,25 +96,26 @@ class Sessions:
         return token
 
     def note_use(self, transaction: Connection, session_id: int) -> None:
+        """Store that the session is used now, so that it does not expire."""
         now = self._store.now(transaction)
         transaction.execute(update(sessions).where(sessions.c.id == session_id).values(last_used=now))
 
     def count(self, transaction: Connection) -> dict[int, int]:
-        """How many sessions each account has that are not expired."""
+        """Return how many sessions that have not expired each account has, by account id."""
         counts = select(sessions.c.account_id, func.count()).where(_IS_ALIVE).group_by(sessions.c.account_id)
-        return dict(transaction.execute(counts, self._oldest(self._store.now(transaction))).tuples().all())
+        return dict(transaction.execute(counts, self._oldest_alive(self._store.now(transaction))).tuples().all())
 
-    def _oldest(self, now: float) -> dict[str, float]:
-        """Of what is alive."""
+    def _oldest_alive(self, now: float) -> dict[str, float]:
+        """Return the values for `_IS_ALIVE`: a live session was created and used after these times."""
         return {"oldest": now - self._options.absolute, "oldest_use": now - self._options.idle}
 
     def end(self, transaction: Connection, account_id: int, session_id: int) -> None:
-        """End one session, with every token of it, and the connections that are open with it."""
+        """End one session, with all its tokens and open connections."""
         transaction.execute(delete(sessions).where(sessions.c.id == session_id))
         self._revocations.add(transaction, account_id, session_id)
 
     def end_all(self, transaction: Connection, account_id: int) -> int:
-        """End all sessions of an account, and their connections; how many sessions there were."""
+        """End all sessions of an account and their connections. Return how many sessions there were."""
         ended = transaction.execute(delete(sessions).where(sessions.c.account_id == account_id)).rowcount
         self._revocations.add(transaction, account_id)
         return ended

@@ -1,4 +1,4 @@
-"""The rule book of identify: which name an address bears. Two addresses may bear one name. It knows no sockets."""
+"""The rules of identify: an address has one name, and two addresses may have the same. It knows no sockets."""
 
 from dataclasses import dataclass
 
@@ -13,25 +13,30 @@ from server.store.tables import addresses
 
 
 @dataclass(frozen=True)
-class Client:
+class Visitor:
+    """An address and its name. `created` is in seconds since 1970."""
+
     address: str
     name: str
     created: float
 
 
-class Clients:
+class Visitors:
+    """Reads and changes the names of addresses. Each method raises StoreUnavailable if the store fails."""
+
     def __init__(self, store: Store, limits: RegistrationLimits) -> None:
         self._store = store
         self._limits = limits
 
     def name_of(self, address: str) -> str | None:
+        """Return the name of this address, or None."""
         with self._store.reading() as transaction:
-            return transaction.scalar(_name_of(address))
+            return transaction.scalar(_select_name(address))
 
     def introduce(self, address: str, typed: str) -> str:
-        """Store the name that was typed for `address`; what is then stored, if another connection was quicker.
+        """Store the typed name for `address` and return the stored one: another connection may have been quicker.
 
-        Raises Refusal for what can be no name, and when there are too many.
+        Raise Refusal if the text cannot be a name, or if there are too many names.
         """
         name = label(typed)
         with self._store.writing() as transaction:
@@ -39,19 +44,20 @@ class Clients:
             refuse_too_many(transaction, addresses, self._limits, source(address), now)
             row = {"address": address, "name": name, "source": source(address), "created": now}
             transaction.execute(self._store.insert(addresses).values(row).on_conflict_do_nothing())
-            stored: str = transaction.execute(_name_of(address)).scalar_one()
+            stored: str = transaction.execute(_select_name(address)).scalar_one()
             return stored
 
-    def list(self) -> list[Client]:
+    def list(self) -> list[Visitor]:
+        """Return all visitors in the order of their addresses."""
         with self._store.reading() as transaction:
             rows = transaction.execute(select(addresses).order_by(addresses.c.address))
-            return [Client(row.address, row.name, row.created) for row in rows]
+            return [Visitor(row.address, row.name, row.created) for row in rows]
 
     def forget(self, address: str) -> bool:
-        """Whether the address was known; identify asks it again."""
+        """Delete the name of the address, so that identify asks again. Return whether there was one."""
         with self._store.writing() as transaction:
             return transaction.execute(delete(addresses).where(addresses.c.address == address)).rowcount > 0
 
 
-def _name_of(address: str) -> Select[str]:
+def _select_name(address: str) -> Select[str]:
     return select(addresses.c.name).where(addresses.c.address == address)

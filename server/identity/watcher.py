@@ -1,7 +1,7 @@
-"""The one thread of a process that keeps it in step with the store: it ends the connections of ended sessions.
+"""The thread that ends the open connections of ended sessions. Each process has one.
 
-Another process, or an administrator, may end a session whose connections are open here; nothing else tells. It also
-has the store cleared now and then. It knows no sockets: how a connection is ended is told to it.
+Another process or an administrator can end a session that has open connections here, so the thread polls the store.
+It also clears old rows once an hour. It knows no sockets: each connection gives it a function that ends it.
 """
 
 import logging
@@ -18,7 +18,7 @@ from server.identity.revocations import Login, Revocations
 from server.store.database import Store
 
 LOG = logging.getLogger("porter.server")
-_INTERVAL = 0.6  # seconds; with what the ending itself takes, a connection is ended within one
+_INTERVAL = 0.6  # seconds; with the time for the ending itself, a connection is ended within one second
 _HOUR = 3600.0
 
 
@@ -29,34 +29,37 @@ class _Watched:
 
 
 class Watcher:
+    """Polls the store in a thread of its own until `close`."""
+
     def __init__(self, store: Store, interval: float = _INTERVAL) -> None:
+        """Start to poll `store` every `interval` seconds. Raise StoreUnavailable if the store fails."""
         self._store = store
         self._interval = interval
         self._revocations = Revocations(store)
-        self._watched: dict[int, list[_Watched]] = {}  # by account
+        self._watched: dict[int, list[_Watched]] = {}  # by account id
         self._lock = threading.Lock()
-        self._looking = threading.Lock()
+        self._poll_lock = threading.Lock()
         self._closed = threading.Event()
         with store.reading() as transaction:
-            self._seen = self._revocations.revision(transaction)
+            self._latest_seen = self._revocations.revision(transaction)
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._thread.start()
 
     @contextmanager
     def watching(self, login: Login, end: Callable[[SessionEnded], None]) -> Iterator[None]:
-        """Inside, `end` is called when the session is ended: in any thread, and it must not wait.
+        """Watch the session inside: `end` is called, in any thread, if the session is ended. It must not block.
 
-        Raises SessionEnded if that has happened since the login.
+        Raise SessionEnded if the session was ended between the login and now.
         """
         watched = _Watched(login, end)
         with self._lock:
             self._watched.setdefault(login.account_id, []).append(watched)
-            seen = self._seen
+            seen = self._latest_seen
         try:
-            if seen > login.revision:  # what has been seen will not be looked at again
+            if seen > login.revision:  # `poll` does not read these revocations again
                 with self._store.reading() as transaction:
                     if self._revocations.has_ended(transaction, login):
-                        raise _ended()
+                        raise _session_ended()
             yield
         finally:
             with self._lock:
@@ -65,27 +68,30 @@ class Watcher:
                 if not others:
                     del self._watched[login.account_id]
 
-    def look(self) -> None:
-        """Ask the store what has been ended, and end the connections here; raises StoreUnavailable."""
-        with self._looking:
+    def poll(self) -> None:
+        """Read the new revocations and end their connections here. Raise StoreUnavailable if the store fails."""
+        with self._poll_lock:
             with self._store.reading() as transaction:
-                found = self._revocations.since(transaction, self._seen)
+                found = self._revocations.since(transaction, self._latest_seen)
                 latest = self._revocations.revision(transaction)
-            # Under the lock, as is entering: who is not seen here sees `_seen`, and nobody's socket is closed.
+            # `watching` uses the same lock. A connection that enters too late for this loop sees the new value of
+            # `_latest_seen` and asks the store itself. A connection in the loop cannot leave, so its socket is open.
             for revocation in found:
                 with self._lock:
                     for watched in self._watched.get(revocation.account_id, ()):
                         if revocation.ends(watched.login):
-                            watched.end(_ended())
-                    self._seen = revocation.number
-            if latest < self._seen:
-                # The store has been put back to an earlier time: what has been ended since is not to be known.
+                            watched.end(_session_ended())
+                    self._latest_seen = revocation.number
+            if latest < self._latest_seen:
+                # An older copy of the store was restored, and the revocations since that copy are lost. So all
+                # connections end.
                 with self._lock:
                     for watched in chain.from_iterable(self._watched.values()):
-                        watched.end(_ended())
-                    self._seen = latest
+                        watched.end(_session_ended())
+                    self._latest_seen = latest
 
     def close(self) -> None:
+        """End the thread and wait for it."""
         self._closed.set()
         self._thread.join()
 
@@ -94,7 +100,7 @@ class Watcher:
         clear_at = time.monotonic()
         while True:
             try:
-                self.look()
+                self.poll()
                 if time.monotonic() >= clear_at:
                     clear_at = time.monotonic() + _HOUR
                     clear(self._store)
@@ -103,11 +109,11 @@ class Watcher:
                 if not failing:
                     LOG.error("cannot see which sessions are ended elsewhere: %s", error)
                 failing = True
-            except Exception:  # this thread must outlive whatever one look runs into
+            except Exception:  # this thread must survive any error of one round
                 LOG.exception("the watcher failed")
             if self._closed.wait(self._interval):
                 return
 
 
-def _ended() -> SessionEnded:
+def _session_ended() -> SessionEnded:
     return SessionEnded("your session was ended")

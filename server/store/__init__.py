@@ -1,1 +1,1 @@
-"""What is kept: the database, its tables and its transactions."""
+"""The store: the database, its tables and its transactions."""

@@ -1,6 +1,7 @@
-"""The database: its engine and its transactions. Its tables are in tables.py; what they hold, the rule books know.
+"""The database: its engine and its transactions. It does not know what the rows mean: see server/identity.
 
-SQLAlchemy Core, one text for SQLite and PostgreSQL. Times are seconds since 1970, by the store's own clock.
+It uses SQLAlchemy Core, with the same queries for SQLite and PostgreSQL. Times are seconds since 1970, by the store's
+own clock.
 """
 
 import time
@@ -27,10 +28,9 @@ from common.errors import StoreUnavailable
 from server.store import postgresql, sqlite
 from server.store.tables import TABLES
 
-# The values of a statement, which may be secret, are in no error and so in no traceback.
-_OPTIONS: dict[str, Any] = {
-    "pool_timeout": 2,
-    "hide_parameters": True,
+_ENGINE_OPTIONS: dict[str, Any] = {
+    "pool_timeout": 2,  # seconds
+    "hide_parameters": True,  # the values of a statement can be secret; no error and no traceback shows them
     "pool_size": 15,
     "max_overflow": 0,
     "pool_use_lifo": True,
@@ -38,7 +38,7 @@ _OPTIONS: dict[str, Any] = {
 
 
 def check_url(text: str) -> str | None:
-    """What is wrong with a store's URL, or None; opens nothing."""
+    """Return why `text` cannot be the URL of a store, or None. Open nothing."""
     try:
         url = make_url(text)
         dialect = url.get_dialect()
@@ -54,20 +54,20 @@ def check_url(text: str) -> str | None:
 
 
 class Store:
-    """An open database. Everything raises StoreUnavailable when the database cannot be used."""
+    """An open database. All methods raise StoreUnavailable if the database cannot be used."""
 
     def __init__(self, url: str) -> None:
-        """Open `url`, and make the file and tables that are missing."""
+        """Open the database at `url`, and make the file and the tables if they are missing."""
         if wrong := check_url(url):
-            raise StoreUnavailable(f"store: {wrong}")
+            raise StoreUnavailable("the store cannot be used: {reason}", reason=wrong)
         parsed = make_url(url)
         self.insert: Callable[[Table], Any]
         if parsed.get_backend_name() == "sqlite":
             self.insert = sqlite_dialect.insert
-            self._engine = sqlite.engine(parsed, _OPTIONS)
+            self._engine = sqlite.engine(parsed, _ENGINE_OPTIONS)
         else:
             self.insert = postgresql_dialect.insert
-            self._engine = postgresql.engine(parsed, _OPTIONS)
+            self._engine = postgresql.engine(parsed, _ENGINE_OPTIONS)
         self._reader = self._engine.execution_options(writes=False)
         self._writer = self._engine.execution_options(writes=True)
         try:
@@ -80,26 +80,27 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """A transaction that only reads."""
+        """Hold a read-only transaction inside."""
         with _transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
     def writing(self) -> Iterator[Connection]:
-        """A transaction that may write: all of it or nothing. Committed, and so acknowledged, when it is left.
+        """Hold a writing transaction inside. The end of the block commits it; an error undoes all of it.
 
-        One at a time, on both databases: what it has read stays true until it ends.
+        Only one runs at a time, on both databases, so the rows that it has read do not change before it ends.
         """
         with _transaction(self._writer) as connection:
             yield connection
 
     def now(self, transaction: Connection) -> float:
-        """The store's clock, so that machines that share a store agree on what has expired."""
+        """Return the time in seconds since 1970. Machines that share a store share its clock, and agree on expiry."""
         if self._engine.dialect.name == "sqlite":
             return time.time()
         return float(transaction.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")))
 
     def close(self) -> None:
+        """Close the connections to the database."""
         self._engine.dispose()
 
 
@@ -109,18 +110,20 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
         with engine.begin() as connection:
             yield connection
     except (IntegrityError, ProgrammingError, DataError):
-        raise  # not the database's fault but ours
+        raise  # a bug of this program, and not a failure of the database
     except (DBAPIError, PoolTimeout) as error:
-        raise StoreUnavailable(f"the store cannot be used: {error.args[0]}") from error
+        raise StoreUnavailable("the store cannot be used: {reason}", reason=error.args[0]) from error
 
 
 def _refuse_other_tables(transaction: Connection) -> None:
-    """Raise StoreUnavailable for tables that another version of Porter has made: now, and not at the first login."""
+    """Raise StoreUnavailable if another version of Porter made the tables: at the start, not at the first login."""
     inspector = sqlalchemy.inspect(transaction)
     for table in TABLES.sorted_tables:
         found = {column["name"] for column in inspector.get_columns(table.name)}
         if missing := sorted({column.name for column in table.columns} - found):
             raise StoreUnavailable(
-                f"the store was made by another version of Porter: the table {table.name} has no {missing[0]}; "
-                "move it away, or name another one"
+                "another version of Porter made this store: the table {table} has no column {column}; "
+                "move the store away, or name another one",
+                table=table.name,
+                column=missing[0],
             )

@@ -1,6 +1,6 @@
-"""The tables of the database: all that is kept, and the constraints that hold whoever writes it.
+"""The tables of the database: all stored data, and the constraints that hold for every writer.
 
-Times are seconds since 1970, by the store's own clock. What the rows mean is the rule books' business.
+Times are seconds since 1970, by the store's own clock. The modules in server/identity know what the rows mean.
 """
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
@@ -8,7 +8,7 @@ from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, Larg
 TABLES = MetaData()
 
 addresses = Table(
-    "addresses",  # identify: who calls from where
+    "addresses",  # the names of the addresses, for identify
     TABLES,
     Column("address", Text, primary_key=True),
     Column("name", Text, nullable=False),
@@ -22,25 +22,25 @@ accounts = Table(
     Column("name", Text, nullable=False),  # as first typed
     Column("canonical", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
-    Column("password_version", Integer, nullable=False),  # counts the passwords; a better hash of one is not another
+    Column("password_version", Integer, nullable=False),  # number of the password; a better hash keeps it
     Column("disabled", Boolean, nullable=False, default=False),
     Column("source", Text, nullable=False, index=True),
     Column("created", Double, nullable=False),
-    # SQLite would give the number of a removed account to the next one, which an open connection may still bear.
+    # Otherwise SQLite would give the id of a removed account, which an open connection may still have, to a new one.
     sqlite_autoincrement=True,
 )
 skeletons = Table(
-    "skeletons",  # what account names look like: unique, so that no two look alike
+    "skeletons",  # unique, so that no two account names look alike
     TABLES,
     Column("skeleton", Text, primary_key=True),
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
 )
 logins = Table(
-    "logins",  # where the owner of an account has logged in, and when last
+    "logins",  # the addresses from which the owner of an account has logged in
     TABLES,
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), primary_key=True),
     Column("address", Text, primary_key=True),
-    # The address, or the IPv6 network within which a host may roam; empty when the password has been changed since.
+    # The IPv4 address, or the IPv6 network in which a host may change its address. Empty after a change of password.
     Column("source", Text, nullable=False),
     Column("last", Double, nullable=False),
     Index("logins_by_address", "address", "last"),
@@ -59,20 +59,20 @@ sessions = Table(
     sqlite_autoincrement=True,
 )
 revocations = Table(
-    "revocations",  # what was ended on purpose: one session, or (without its number) all that an account then had
+    "revocations",  # ends of one session or, without a session_id, of all sessions of an account at that time
     TABLES,
-    Column("number", Integer, primary_key=True),  # higher than all before, also when those are deleted
-    Column("account_id", Integer, nullable=False),  # of an account that may be no more
+    Column("number", Integer, primary_key=True),  # higher than all earlier ones, even if those are deleted
+    Column("account_id", Integer, nullable=False),  # no foreign key: the account may be removed
     Column("session_id", Integer),
     Column("created", Double, nullable=False),
     sqlite_autoincrement=True,
 )
 failures = Table(
-    "failures",  # consecutive wrong passwords; source is empty for the counter of all unfamiliar ones
+    "failures",  # consecutive wrong passwords; the source is empty for all unfamiliar sources together
     TABLES,
     Column("canonical", Text, primary_key=True),
     Column("source", Text, primary_key=True),
     Column("guesses", Integer, nullable=False),
     Column("locked_until", Double, nullable=False),  # infinite after too many
-    Column("last", Double, nullable=False),  # when somebody last tried, whether or not it was looked at
+    Column("last", Double, nullable=False),  # time of the last guess, checked or not
 )
