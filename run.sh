@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# The only command anybody needs: ./run.sh --help
-# Makes .venv beside it on the first call, with the locked dependencies, and again when Python or the lock changes.
+# Starts every command of the project: ./run.sh --help
+# The first call makes .venv beside this file, with the locked dependencies. A later call brings it up to date if
+# Python or the lock has changed.
 set -eu
 
 root=$(cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}" 2>/dev/null || echo "${BASH_SOURCE[0]}")")" && pwd)
@@ -13,7 +14,7 @@ fail() {
     exit 69
 }
 
-# What .venv is made of: the Python in it, and a lock. It changes if either does.
+# Print what .venv is made of: the version of its Python, and a lock. The text changes if one of them does.
 identity() {
     "$venv/bin/python" -ISc "$print_version" 2>/dev/null || echo none
     cat "$1"
@@ -43,7 +44,7 @@ install() { # lock
     fi >&2 || fail "the dependencies could not be installed; is there a network?"
 }
 
-# -I and -P throughout: no file of the folder where the caller stands is taken for one of Python's, or of ours.
+# Every Python gets -I or -P: a file in the caller's folder must not be imported in place of Python's or Porter's own.
 
 prepare() { # lock, stamp
     is_prepared "$1" "$2" && return
@@ -51,26 +52,26 @@ prepare() { # lock, stamp
     command -v "$python" >/dev/null || fail "there is no $python; Porter needs Python 3.11 or newer"
     trap 'exit 130' INT
     (
-        # One at a time: a second first start waits here, and then finds everything done.
+        # One at a time: if two first calls run at once, the second waits here and then finds everything done.
         exec 9>"$root/.venv.lock"
         "$python" -Ic 'import fcntl; fcntl.flock(9, fcntl.LOCK_EX)' 2>/dev/null || true
         is_prepared "$1" "$2" && exit
         echo "run.sh: preparing $venv, once" >&2
-        # A working .venv of the same Python is added to, since a server may be running from it.
+        # A working .venv of the same Python is kept and added to, because a server may be running from it.
         version=$("$venv/bin/python" -ISc "$print_version" 2>/dev/null || true)
         [ -n "$version" ] && [ "$version" = "$(cat "$venv/made-by" 2>/dev/null)" ] || make_venv
         install "$1"
         "$venv/bin/python" -ISc "$print_version" >"$venv/made-by"
         identity "$1" >"$2"
-        identity "$lock" >"$venv/stamp" # the other lock holds all of this one
+        identity "$lock" >"$venv/stamp" # every other lock contains all of run.lock
     ) || exit
     trap - INT
 }
 
 start() { # module, arguments
     export PYTHONPATH="$root"
-    # glibc keeps what a thread has freed for that thread alone, which for a thousand threads is most of their memory.
-    # (The servers of a comparison are measured as they are.)
+    # Without this, glibc keeps the memory that a thread has freed for that thread alone. With a thousand threads this
+    # is most of their memory. (Not for `bench`: the servers of a comparison are measured as they are.)
     [ "$1" = benchmarks ] || export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.tcache_count=0}"
     exec "$venv/bin/python" -P -m "$@"
 }
@@ -80,7 +81,7 @@ test | lint) prepare "$root/requirements/dev.lock" "$venv/stamp-dev" ;;
 fuzz) prepare "$root/requirements/fuzz.lock" "$venv/stamp-fuzz" ;;
 *) prepare "$lock" "$venv/stamp" ;;
 esac
-case "${1-} $*" in # the peers and the picture need libraries that the load alone does not
+case "${1-} $*" in # --compare and --plot need libraries that the load generator alone does not need
 "bench "*" --compare"* | "bench "*" --plot"*) prepare "$root/requirements/bench.lock" "$venv/stamp-bench" ;;
 esac
 
