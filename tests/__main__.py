@@ -1,7 +1,7 @@
-"""`./run.sh test` without arguments: all test modules, in groups, several groups at a time, each a process.
+"""Runs all test modules for `./run.sh test` without arguments: in groups, each in a process, several at a time.
 
-`./run.sh test --long` runs those of endurance, for longer: half an hour at most, for before a release.
-Most of a test's time is spent waiting for processes and deadlines, so six at once finish in a fifth of the time.
+`./run.sh test --long` runs the tests of endurance for longer, at most half an hour: use it before a release.
+A test mostly waits for processes and deadlines, so six groups at once finish in a fifth of the time.
 """
 
 import os
@@ -16,11 +16,11 @@ from typing import NamedTuple
 
 AT_ONCE = 6
 LONGEST = 1800
-"""Seconds that a group may take; one that hangs is a failure."""
+"""Seconds that a group may take; a group that hangs is a failure."""
 _HERE = Path(__file__).resolve().parent
 
 
-# Whoever runs programs waits most, and gets a process of its own; the others share one with their folder.
+# These modules run programs and wait most, so each has a process of its own. The others share one with their folder.
 _ALONE = {
     "test_ending",
     "test_commandline",
@@ -46,7 +46,7 @@ class Result(NamedTuple):
 
 
 def groups() -> dict[str, list[str]]:
-    """The modules of each group; those that need PostgreSQL are one, so that it is set up once."""
+    """Return the modules of each group. Those that need PostgreSQL are one group, so that it is set up once."""
     found: dict[str, list[str]] = {}
     for path in sorted(_HERE.rglob("test_*.py")):
         module = ".".join(path.relative_to(_HERE.parent).with_suffix("").parts)
@@ -62,9 +62,9 @@ def groups() -> dict[str, list[str]]:
 
 def run(group: str, modules: list[str]) -> Result:
     start = time.monotonic()
-    # -b would hide what a server prints; the warnings left out are passlib's own, which only its authors can mend.
-    command = [sys.executable, *_WARNINGS, "-m", "unittest", "--verbose", *modules]
-    with tempfile.TemporaryFile("w+", errors="backslashreplace") as file:  # a pipe would be kept open by what hangs
+    # -b would hide what a server prints.
+    command = [sys.executable, "-Wdefault", "-m", "unittest", "--verbose", *modules]
+    with tempfile.TemporaryFile("w+", errors="backslashreplace") as file:  # a hanging process would keep a pipe open
         try:
             status = subprocess.call(
                 command, cwd=_HERE.parent, stdin=subprocess.DEVNULL, stdout=file, stderr=file, timeout=LONGEST
@@ -78,22 +78,15 @@ def run(group: str, modules: list[str]) -> Result:
     counts = {name: int(count) for name, count in re.findall(r"(failures|errors|skipped)=(\d+)", output[-200:])}
     failed = counts.get("failures", 0) + counts.get("errors", 0)
     if status and not failed:
-        failed = 1  # it did not come to its end
+        failed = 1  # it did not finish
     skipped = re.findall(r"^.* \.\.\. skipped .*$", output, re.MULTILINE)
     passed = max(int(ran[1]) - failed - counts.get("skipped", 0), 0) if ran else 0
     return Result(group, time.monotonic() - start, passed, failed, skipped, output)
 
 
-_WARNINGS = [
-    "-Wdefault",
-    "-Wignore:Accessing argon2.__version__:DeprecationWarning",
-    "-Wignore:'crypt' is deprecated:DeprecationWarning",
-]
-
-
 def main() -> int:
     start = time.monotonic()
-    # Those that are alone first: they take longest.
+    # Groups of one module start first: they take longest.
     todo = sorted(groups().items(), key=lambda item: len(item[1]))
     if sys.argv[1:] == ["--long"]:
         os.environ["PORTER_LONG_TESTS"] = "1"

@@ -1,6 +1,6 @@
-"""What the tests share: real servers through one helper, clients, and a check that nothing is left behind.
+"""The helpers that the tests share: real servers, clients, and a check that a test leaves nothing behind.
 
-Nothing sleeps: a test waits for a message, a log line, a thread or a process, each with a limit.
+No test sleeps: it waits for a message, a log line, a thread or a process, each with a limit.
 """
 
 import contextlib
@@ -33,17 +33,24 @@ from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket
 from common.wire.tls import SecureMessageSocket, client_context
 from common.wire.waiting import Timeouts
-from server.configuration.loading import Configuration, Overrides, load
+from server.configuration.loading import Configuration, Source
 from server.process.service import Service
 
-PATIENCE = 20.0
-"""Seconds after which what a test waits for is taken not to come."""
+_SCALE = float(os.environ.get("PORTER_TEST_SCALE") or 1)
+PATIENCE = 20.0 * _SCALE
+"""Seconds after which a test gives up waiting for something."""
+
+
+def scaled(seconds: float) -> float:
+    """Return `seconds` for the speed of this machine: PORTER_TEST_SCALE=3 makes each time three times as long."""
+    return seconds * _SCALE
+
 
 QUICK_HASHES = {"passwords": {"argon2": {"memory_kib": 8, "time_cost": 1, "parallelism": 1}}}
 
 
 def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
-    """`base` with `changes` in it, mapping by mapping."""
+    """Return `base` with `changes` in it, mapping by mapping."""
     merged = dict(base)
     for key, value in changes.items():
         both_are_mappings = isinstance(value, dict) and isinstance(merged.get(key), dict)
@@ -52,11 +59,14 @@ def merge(base: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
 
 
 class PorterTestCase(unittest.TestCase):
-    """A folder for each test, and after it no thread and no descriptor more than before."""
+    """Gives each test a folder, and checks afterwards that the test has left no thread and no descriptor open."""
 
     tls: ClassVar[bool] = False
 
     def setUp(self) -> None:
+        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+            # A shell script ignores SIGINT in its background programs; the programs under test must not inherit that.
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         self.addCleanup(self._check_nothing_is_left, set(threading.enumerate()), _descriptors())
         self.addCleanup(logging.config.dictConfig, {"version": 1, "disable_existing_loggers": False})
         folder = tempfile.TemporaryDirectory()
@@ -73,7 +83,7 @@ class PorterTestCase(unittest.TestCase):
         self.assertEqual({}, opened, "descriptors are left open")
 
     def run_programs_without_coverage(self) -> None:
-        """For tests of memory, which it takes too, and of Ctrl-C, which hangs it when it comes amid its own code."""
+        """Switch coverage off for programs: it takes memory, and it hangs if Ctrl-C interrupts its own code."""
         self.enterContext(mock.patch.dict(os.environ))
         for name in [name for name in os.environ if name.startswith("COVERAGE_")]:
             del os.environ[name]
@@ -85,7 +95,7 @@ class PorterTestCase(unittest.TestCase):
         return path
 
     def write_configuration(self, name: str = "server.yaml", **settings: Any) -> Path:
-        """A configuration file of the test's own, everything in the test's folder; `settings` change it."""
+        """Write a configuration file, with all its files in the test's folder; `settings` change it."""
         log = {
             "class": "common.log.logfile.RotatingFileHandler",
             "filename": str(self.folder / "server.log"),
@@ -95,7 +105,7 @@ class PorterTestCase(unittest.TestCase):
             "version": 1,
             "disable_existing_loggers": False,
             "formatters": {"f": {"()": "common.log.logs.Formatter"}},
-            "handlers": {"h": log},
+            "handlers": {"file": log, "h": {"class": "common.log.writebehind.WriteBehind", "target": "file"}},
             "loggers": {"porter.server": {"level": "INFO", "handlers": ["h"], "propagate": False}},
         }
         base = {
@@ -113,11 +123,11 @@ class PorterTestCase(unittest.TestCase):
         return self.write(name, yaml.safe_dump(merge(base, settings)))
 
     def configuration(self, **settings: Any) -> Configuration:
-        return load(self.write_configuration(**settings), Overrides())
+        return Source(self.write_configuration(**settings)).load()
 
     @contextlib.contextmanager
     def server(self, mode: str = "echo", **settings: Any) -> "Iterator[RunningServer]":
-        """A real server in this process, listening on a free port, stopped and closed afterwards."""
+        """Run a real server in this process, on a free port, inside; stop and close it afterwards."""
         service = Service(self.configuration(mode=mode, **settings))
         running = RunningServer(self, service)
         try:
@@ -130,9 +140,9 @@ class PorterTestCase(unittest.TestCase):
             logging.getLogger("porter.server").removeFilter(running.log)
 
     def start_process(self, *arguments: str, under: Sequence[str] = (), **settings: Any) -> "ServerProcess":
-        """A real server in a process of its own; killed afterwards if the test has not stopped it.
+        """Start a real server in a process of its own; kill it afterwards if the test has not stopped it.
 
-        `under` is a command that starts it: strace, unshare and the like.
+        `under` is a command that starts the server, for example strace or unshare.
         """
         configuration = str(self.write_configuration(**settings))
         process = ServerProcess(self, *arguments, "--config", configuration, under=under)
@@ -140,8 +150,8 @@ class PorterTestCase(unittest.TestCase):
         return process
 
     def administer(self, *arguments: str, input: str = "") -> str:
-        """Do what an administrator does; what the command prints."""
-        # Imported here: without the database, which it needs, the tests of echo and the client are quicker.
+        """Run a command of the administrator and return what it prints."""
+        # Imported here because it loads the database: the tests of echo and of the client are quicker without it.
         from server.administration import users
 
         path = str(self.folder / "server.yaml")
@@ -167,7 +177,7 @@ class RunningServer:
         return client
 
     def connect_raw(self, source: str = "127.0.0.1") -> socket.socket:
-        """A connection without TLS, whatever the server speaks."""
+        """Return a connection without TLS, even to a server that uses TLS."""
         client = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(source, 0))
         self._clients.append(client)
         return client
@@ -197,7 +207,7 @@ def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageSocket
 
 
 class Talker:
-    """A client that says what a test tells it to, and expects what a test expects."""
+    """A client that sends what a test tells it to send, and checks the answers."""
 
     def __init__(self, case: unittest.TestCase, connection: MessageSocket) -> None:
         self._case = case
@@ -226,13 +236,13 @@ class Talker:
         self.connection.send_message(compose(Kind.TOKEN, token))
 
     def answer(self, kind: Kind, text: str) -> str:
-        """Expect a question of this kind and answer it; the prompt."""
+        """Expect a question of this kind and answer it; return the prompt."""
         prompt = self.expect(kind)
         self.say(text)
         return prompt
 
     def register(self, name: str, password: str = "correct horse") -> str:
-        """Register, from GET-TOKEN to the greeting; the token."""
+        """Register, from GET-TOKEN to the greeting; return the token."""
         self.give_token()
         self.answer(Kind.ASK, name)
         self.answer(Kind.SECRET, password)
@@ -242,7 +252,7 @@ class Talker:
         return token
 
     def log_in(self, name: str, password: str = "correct horse") -> str:
-        """Log in, from GET-TOKEN to the greeting; the token."""
+        """Log in, from GET-TOKEN to the greeting; return the token."""
         self.give_token()
         self.answer(Kind.ASK, name)
         self.answer(Kind.SECRET, password)
@@ -251,14 +261,22 @@ class Talker:
         return token
 
     def fail(self, name: str, password: str = "a wrong one") -> str:
-        """Answer both questions and be refused; what was said."""
+        """Answer both questions and expect a refusal; return its text."""
         self.answer(Kind.ASK, name)
         self.answer(Kind.SECRET, password)
         return self.expect(Kind.ERROR)
 
 
+def send_bytes(connection: MessageSocket, data: bytes) -> None:
+    """Send bytes that need not be a message, over TLS if the connection has it.
+
+    Only this function knows how the socket sends; the tests do not.
+    """
+    connection._send_all(data)
+
+
 def at_once(*calls: Callable[[], object]) -> None:
-    """Make all calls at the same moment, each in a thread of its own; raises what the first of them raised."""
+    """Make all calls at the same moment, each in a thread of its own. Raise the error of the first that fails."""
     ready = threading.Barrier(len(calls))
     failures: list[BaseException] = []
 
@@ -279,7 +297,7 @@ def at_once(*calls: Callable[[], object]) -> None:
 
 
 def messages(log: str) -> tuple[int, int]:
-    """How many messages were received and sent, by the lines of a log, each of which may stand for many."""
+    """Return how many messages were received and sent; a line of the log may stand for many of them."""
     counts = {"received": 0, "sent": 0}
     for match in re.finditer(r" (?:message|(\d+) messages) (received|sent), ", log):
         counts[match[2]] += int(match[1] or 1)
@@ -287,7 +305,7 @@ def messages(log: str) -> tuple[int, int]:
 
 
 class LogWatcher(logging.Filter):
-    """Keeps the messages of a log, and waits for one. A filter, since a reload takes all handlers away."""
+    """Keeps the messages of a log and waits for one. It is a filter, since a reload removes all handlers."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -301,7 +319,7 @@ class LogWatcher(logging.Filter):
         return True
 
     def wait_for(self, text: str, count: int = 1) -> str:
-        """The last of `count` messages that hold `text`."""
+        """Wait for `count` messages that contain `text`; return the last of them."""
 
         def found() -> list[str]:
             return [message for message in self.messages if text in message]
@@ -343,7 +361,7 @@ class ServerProcess:
         return client
 
     def connect_raw(self, source: str = "127.0.0.1") -> socket.socket:
-        """A connection without TLS, whatever the server speaks."""
+        """Return a connection without TLS, even to a server that uses TLS."""
         client = socket.create_connection(("127.0.0.1", self.port), PATIENCE, source_address=(source, 0))
         self._case.addCleanup(client.close)
         return client
@@ -355,7 +373,7 @@ class ServerProcess:
         self.process.send_signal(number)
 
     def wait(self) -> tuple[int, str, str]:
-        """Exit status, standard output after the first line, standard error."""
+        """Wait for the end; return the exit status, standard output after the first line, and standard error."""
         out, errors = self.process.communicate(timeout=PATIENCE)
         return self.process.returncode, out, errors
 
@@ -368,7 +386,7 @@ class ServerProcess:
         return path.read_text() if path.exists() else ""
 
     def wait_for_log(self, text: str) -> None:
-        """Wait until the log of this process holds `text`; a file tells nobody when it grows."""
+        """Wait until the log of this process contains `text`."""
         wait_until(lambda: text in self.log(), f"{text!r} in the log")
 
     def close(self) -> None:
@@ -378,17 +396,20 @@ class ServerProcess:
 
 
 def wait_until(condition: Any, what: str) -> None:
-    """For what nobody notifies of: files and processes of others. Looks again every few milliseconds, to a limit."""
+    """Check `condition` every few milliseconds until it is true. Raise AssertionError after PATIENCE.
+
+    Use this only for files and other processes, which send no notification.
+    """
     give_up = time.monotonic() + PATIENCE
     pause = threading.Event()
     while not condition():
         if time.monotonic() > give_up:
             raise AssertionError(f"did not come: {what}")
-        pause.wait(0.005)
+        pause.wait(scaled(0.005))
 
 
 def environment(folder: Path, **more: str) -> dict[str, str]:
-    """This process's environment for a program of ours: nothing kept outside the test's folder."""
+    """Return this process's environment for one of our programs, which keeps its state in the test's folder."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PORTER_")}
     return {**clean, "PYTHONPATH": str(PROJECT_ROOT), "XDG_STATE_HOME": str(folder / "state"), **more}
 
@@ -396,7 +417,7 @@ def environment(folder: Path, **more: str) -> dict[str, str]:
 def run_program(
     folder: Path, module: str, *arguments: str, input: str = "", **more: str
 ) -> subprocess.CompletedProcess[str]:
-    """Run one of the programs to its end, in a pipe."""
+    """Run one of our programs to its end, with pipes for its input and output."""
     return subprocess.run(
         [sys.executable, "-P", "-m", module, *arguments],
         cwd=folder,
@@ -409,7 +430,7 @@ def run_program(
 
 
 def call_program(main: Callable[[], int], *arguments: str, input: str = "", **more: str) -> tuple[int, str, str]:
-    """Run a program's main in this process, which is quicker: status, standard output, standard error."""
+    """Run a program's main in this process, which is quicker; return status, standard output, standard error."""
     out, errors = io.StringIO(), io.StringIO()
     umask = os.umask(0o022)
     try:
@@ -434,7 +455,7 @@ def socket_pair() -> tuple[MessageSocket, MessageSocket]:
 
 
 def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]:
-    """Two ends of one TLS connection, the server's first, after the handshake."""
+    """Return the two ends of a TLS connection after the handshake, the server's end first."""
     from common.wire.tls import server_context
     from server.configuration.certificate import ensure
 
@@ -459,7 +480,7 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
 
 
 def outward_address() -> str | None:
-    """An address of this machine that is not loopback; nothing is sent to find it."""
+    """Return an address of this machine that is not loopback, or None. Nothing is sent to find it."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))
@@ -470,7 +491,7 @@ def outward_address() -> str | None:
 
 
 def _descriptors() -> dict[int, str]:
-    """The open descriptors of this process and what they are."""
+    """Return the open descriptors of this process and what each of them is."""
     found = {}
     for name in os.listdir("/proc/self/fd") if os.path.isdir("/proc/self/fd") else []:
         with contextlib.suppress(OSError):

@@ -1,4 +1,4 @@
-"""The documents: what they name exists, and docs/handlers.md works word for word."""
+"""Each file, test and log line that the documents name exists, and docs/handlers.md works word for word."""
 
 import ast
 import os
@@ -6,9 +6,10 @@ import re
 import shutil
 import subprocess
 import sys
-from pathlib import Path
+import threading
 
 from common import PROJECT_ROOT, VERSION
+from common.wire.kinds import Kind
 from tests.support import PATIENCE, PorterTestCase
 
 DOCUMENTS = sorted([*PROJECT_ROOT.glob("*.md"), *(PROJECT_ROOT / "docs").glob("*.md")])
@@ -19,10 +20,16 @@ class Names(PorterTestCase):
     def test_every_file_and_test_that_a_document_names_exists(self) -> None:
         for document in DOCUMENTS:
             text = document.read_text()
-            for name in re.findall(r"`((?:server|client|common|conf|tests|docs)/[\w./]+)`", text):
+            for name in re.findall(
+                r"`((?:server|client|common|conf|tests|docs|examples|requirements)/[\w./]+)`", text
+            ):
                 self.assertTrue((PROJECT_ROOT / name).exists(), f"{document.name}: {name}")
-            for place, test in re.findall(r"`(tests/[\w./]+\.py)`: `(test_\w+)`", text):
-                self.assertIn(f"def {test}(", (PROJECT_ROOT / place).read_text(), document.name)
+            for path, names in re.findall(r"`([\w/]+\.py)` \(((?:class )?`\w+`(?:, `\w+`)*)\)", text):
+                for name in re.findall(r"`(\w+)`", names):
+                    defined = rf"^\s*(?:async )?(?:def|class) {name}\b"
+                    self.assertRegex((PROJECT_ROOT / path).read_text(), re.compile(defined, re.M), document.name)
+            for path, test in re.findall(r"`(tests/[\w./]+\.py)`: `(test_\w+)`", text):
+                self.assertIn(f"def {test}(", (PROJECT_ROOT / path).read_text(), document.name)
             for link in re.findall(r"\]\(([\w./]+)\)", text):
                 self.assertTrue((document.parent / link).exists(), f"{document.name}: {link}")
 
@@ -41,17 +48,41 @@ class Names(PorterTestCase):
 
     def test_each_line_of_the_log_is_explained(self) -> None:
         page = (PROJECT_ROOT / "docs/operations.md").read_text()
-        levels = {"info", "warning", "error", "exception", "log", "note"}
+        levels = {"info", "warning", "error", "exception", "log"}
         known = 0
         for path in [*(PROJECT_ROOT / "server").rglob("*.py"), *(PROJECT_ROOT / "common").rglob("*.py")]:
             for node in ast.walk(ast.parse(path.read_text())):
                 match node:
                     case ast.Call(func=ast.Attribute(value=logger, attr=level), args=[ast.Constant(str(text)), *_]):
-                        if level in levels and ast.unparse(logger) != "self":  # with `self`, it is said to a client
+                        if (
+                            level in levels and ast.unparse(logger) != "self"
+                        ):  # with `self`, the text goes to a client
                             literal = max(re.split(r"%[sdg]", text), key=len).strip()
-                            self.assertIn(literal, page, f"{path}: {text}")
+                            self.assertTrue(literal in page, f"{path}: {text!r} is not in docs/operations.md")
                             known += 1
         self.assertGreater(known, 50)
+
+    def test_the_evening_path_is_as_long_as_the_readme_says(self) -> None:
+        text = (PROJECT_ROOT / "README.md").read_text()
+        section = re.search(r"^## Read it in an evening\n(.*?)^## ", text, re.MULTILINE | re.DOTALL)
+        assert section is not None
+        files = re.findall(r"^\d+\. `([\w/]+\.py)`", section[1], re.MULTILINE)
+        said = re.search(r"([\d,]+) lines", section[1])
+        assert said is not None
+        lines = sum(len((PROJECT_ROOT / name).read_text().splitlines()) for name in files)
+        self.assertGreaterEqual(len(files), 10)
+        self.assertLessEqual(lines, 1600)
+        self.assertAlmostEqual(int(said[1].replace(",", "")), lines, delta=25)
+
+    def test_each_thread_of_a_server_is_in_the_table_of_the_design(self) -> None:
+        page = (PROJECT_ROOT / "docs" / "design.md").read_text()
+        rows = re.findall(r"^\| `(\w[\w ]*)`", page, re.MULTILINE)
+        before = set(threading.enumerate())
+        with self.server("auth") as server:
+            server.talk().expect(Kind.GET_TOKEN)
+            names = {thread.name for thread in set(threading.enumerate()) - before}
+            self.assertLessEqual({"accept", "connection", "log", "watcher", "hash_0"}, names)
+            self.assertLessEqual({re.sub(r"hash_\d+", "hash_0", name) for name in names}, set(rows))
 
     def test_the_version_is_the_same_everywhere(self) -> None:
         self.assertIn(f'version = "{VERSION}"', (PROJECT_ROOT / "pyproject.toml").read_text())
@@ -59,12 +90,12 @@ class Names(PorterTestCase):
 
 
 class HandlersPage(PorterTestCase):
-    """In a copy of the project, with the .venv that runs this test."""
+    """Runs the commands of the page in a copy of the project, with the Python that runs this test."""
 
     def setUp(self) -> None:
         super().setUp()
         self.project = self.folder / "porter"
-        for name in ("server", "client", "common", "conf"):
+        for name in ("server", "client", "common", "conf", "examples"):
             shutil.copytree(PROJECT_ROOT / name, self.project / name, ignore=shutil.ignore_patterns("__pycache__"))
         (self.project / "requirements").mkdir()
         for name in ("run.sh", "requirements/run.lock"):
@@ -92,17 +123,14 @@ class HandlersPage(PorterTestCase):
             text=True,
         )
 
-    def save(self, name: str) -> Path:
-        """The block that the page says to save under this name, saved."""
-        block = re.search(rf"Save this as `{name}`.*?^```\w+\n(.*?)^```", self.page, re.MULTILINE | re.DOTALL)
-        assert block is not None, name
-        path = self.project / name
-        path.write_text(block[1])
-        return path
+    def test_the_page_shows_the_files_of_the_example(self) -> None:
+        for name in ("examples/word_count.py", "examples/words.yaml"):
+            block = re.search(rf"^`{name}`:\n\n```\w+\n(.*?)^```", self.page, re.MULTILINE | re.DOTALL)
+            assert block is not None, name
+            self.assertEqual((PROJECT_ROOT / name).read_text(), block[1])
 
-    def test_from_nothing_to_a_running_word_counter(self) -> None:
-        self.save("word_count.py")
-        words = self.save("words.yaml")
+    def test_the_commands_of_the_page_print_what_the_page_shows(self) -> None:
+        words = self.project / "examples" / "words.yaml"
         consoles = [body for kind, body in FENCE.findall(self.page) if kind == "console"]
         check, start, talk = [(first[2:], rest) for first, _, rest in (body.partition("\n") for body in consoles)]
         self.assertEqual(check[1], self.output(check[0]))
@@ -116,7 +144,7 @@ class HandlersPage(PorterTestCase):
             server.terminate()
             server.communicate(timeout=PATIENCE)
         words.write_text(words.read_text().replace("prompt:", "promt:"))
-        self.assertEqual(re.findall(r"^words.yaml:.*\n", self.page, re.MULTILINE)[-1], self.output(check[0]))
+        self.assertEqual(re.findall(r"^examples/words.yaml:.*\n", self.page, re.MULTILINE)[-1], self.output(check[0]))
 
     def output(self, command: str) -> str:
         return self.sh(command).communicate(timeout=PATIENCE)[0]

@@ -110,6 +110,15 @@ class Layout(unittest.TestCase):
             for path in files(package):
                 self.assertLessEqual(len(path.read_text().splitlines()), 350, path)
 
+    def test_no_function_has_more_than_five_parameters(self) -> None:
+        for package in PACKAGES:
+            for path in files(package):
+                for node in ast.walk(ast.parse(path.read_text())):
+                    if isinstance(node, (ast.FunctionDef, ast.AsyncFunctionDef)):
+                        given = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+                        names = [argument.arg for argument in given if argument.arg not in ("self", "cls")]
+                        self.assertLessEqual(len(names), 5, f"{path}: {node.name}")
+
     def test_every_package_has_tests_of_its_own(self) -> None:
         for package in PACKAGES:
             for folder in {path.parent for path in files(package) if path.name != "__init__.py"}:

@@ -1,4 +1,4 @@
-"""run.sh: from any folder, once, at once, and with clear words when it cannot."""
+"""run.sh works from any folder, prepares only once, can be called twice at once, and reports errors clearly."""
 
 import os
 import re
@@ -16,10 +16,10 @@ PREPARING = "preparing"
 
 
 class RunSh(PorterTestCase):
-    """In a small project of its own, so that a first call takes seconds and no network."""
+    """Uses a small project of its own, so that a first call takes seconds and needs no network."""
 
     has_uv = True
-    """A uv that installs nothing, which is right for a lock that names nothing, and quicker than a real pip."""
+    """Whether there is a uv, which installs nothing: that is right for an empty lock, and quicker than a real pip."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -64,13 +64,13 @@ class RunSh(PorterTestCase):
         self.assertEqual((0, "started\n", ""), self.run_sh())
         self.assertLess(time.monotonic() - start, 1)
         inode = (self.project / ".venv").stat().st_ino
-        # Another lock is installed into the same .venv, from which a server may be running.
+        # A changed lock is installed into the same .venv: a server may be running from it.
         (self.project / "requirements/run.lock").write_text("# nothing either\n")
         self.assertIn(PREPARING, self.run_sh()[2])
         self.assertEqual((0, "started\n", ""), self.run_sh())
         self.assertEqual(inode, (self.project / ".venv").stat().st_ino)
         self.has_uv = True
-        # An installation that was broken off is made up for.
+        # The next call completes an interrupted installation.
         (self.project / ".venv" / "stamp").unlink()
         (self.project / ".venv" / "bin" / "python").unlink()
         self.assertIn(PREPARING, self.run_sh()[2])
@@ -107,7 +107,7 @@ class RunSh(PorterTestCase):
         self.assertEqual((69, ""), (status, out))
         self.assertIn("Python 3.9.2 is too old; Porter needs Python 3.11 or newer", errors)
 
-    def test_a_python_without_venv_is_told_how_to_get_it(self) -> None:
+    def test_the_error_for_a_python_without_venv_says_how_to_install_it(self) -> None:
         self.has_uv = False
         bare = self.fake("python", f'case "$*" in *ensurepip*) exit 1 ;; *) exec "{sys.executable}" "$@" ;; esac')
         path = str(Path(bare).parent)
@@ -117,13 +117,13 @@ class RunSh(PorterTestCase):
         self.assertEqual((69, ""), (status, out))
         self.assertIn("apt-get install python3-venv", errors)
 
-    def test_no_python_at_all_is_told(self) -> None:
+    def test_a_missing_python_is_reported(self) -> None:
         status, out, errors = self.run_sh(PYTHON="no-such-python")
         self.assertEqual((69, ""), (status, out))
         self.assertIn("no-such-python", errors)
         self.assertIn("Python 3.11 or newer", errors)
 
-    def test_a_lock_that_cannot_be_installed_is_told(self) -> None:
+    def test_a_lock_that_cannot_be_installed_is_reported(self) -> None:
         (self.project / "requirements/run.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
         self.has_uv = False
         self.fake("uv", "exit 1")
@@ -131,7 +131,7 @@ class RunSh(PorterTestCase):
         self.assertEqual((69, ""), (status, out))
         self.assertIn("could not be installed", errors)
 
-    def test_the_load_generator_needs_no_more_than_the_programs_but_a_comparison_and_a_picture_do(self) -> None:
+    def test_only_a_comparison_and_a_chart_need_more_packages_than_the_programs(self) -> None:
         shutil.copytree(self.project / "server", self.project / "benchmarks")
         self.assertEqual("started --port 1\n", self.run_sh("bench", "--port", "1")[1])
         for arguments in (("--compare",), ("-c", "1", "--plot", "x.svg")):
@@ -142,13 +142,13 @@ class RunSh(PorterTestCase):
             self.assertEqual((0, f"started {' '.join(arguments)}\n"), (status, out))
             (self.project / "requirements/bench.lock").unlink()
 
-    def test_what_the_tests_need_holds_all_that_the_programs_need(self) -> None:
+    def test_the_lock_of_the_tests_contains_the_lock_of_the_programs(self) -> None:
         def pins(name: str) -> set[str]:
             return set(re.findall(r"^\S+==\S+", (PROJECT_ROOT / name).read_text(), re.MULTILINE))
 
         self.assertLessEqual(pins("requirements/run.lock"), pins("requirements/dev.lock"))
 
-    def test_both_locks_name_each_file_by_its_hash_and_no_place_to_get_it(self) -> None:
+    def test_both_locks_give_a_hash_for_each_file_and_no_url(self) -> None:
         for name in ("requirements/run.lock", "requirements/dev.lock"):
             text = (PROJECT_ROOT / name).read_text()
             packages = [line for line in text.splitlines() if line and line[0].isalnum()]

@@ -1,4 +1,4 @@
-"""What the attacks share: somebody who tries one password from an address of their own, as quickly as can be."""
+"""Shared parts of the attacks: a client that tries one password from its own address, as fast as it can."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -14,12 +14,12 @@ class Target(Protocol):
 
 
 def sources(count: int) -> Iterator[str]:
-    """So many addresses of attackers."""
+    """Return an iterator over `count` addresses of attackers."""
     return (f"127.66.{number // 250}.{number % 250 + 1}" for number in range(count))
 
 
 def guess(server: Target, source: str, name: str, password: str) -> bool:
-    """Whether this password lets one in; tries again when the server is busy. One connection, one guess."""
+    """Return whether this password logs in; try again while the server is busy. One connection makes one guess."""
     client = server.talk(source)
     try:
         client.give_token()
@@ -37,7 +37,7 @@ def guess(server: Target, source: str, name: str, password: str) -> bool:
 
 
 def break_off(server: Target, source: str, name: str, password: str) -> None:
-    """Send a password and be gone before the answer."""
+    """Send a password and close the connection before the answer."""
     client = server.talk(source)
     try:
         client.give_token()
@@ -50,9 +50,9 @@ def break_off(server: Target, source: str, name: str, password: str) -> None:
 
 
 class AttackCase(PorterTestCase):
-    """Attacks run without TLS where it makes no difference: what is attacked lies behind it."""
+    """A test of an attack. It runs without TLS where TLS makes no difference: the attacked code lies behind it."""
 
-    def looked_at(self, name: str) -> int:
-        """How many passwords of this account were looked at, by the servers' log."""
+    def count_checks(self, name: str) -> int:
+        """Return how many passwords of this account the servers checked, according to their log."""
         log = (self.folder / "server.log").read_text()
         return sum(f"{name} has another password" in line for line in log.splitlines())

@@ -1,4 +1,4 @@
-"""Getting rid of somebody who is in: with a stolen token or password, in this process and in another one."""
+"""Ending the sessions of a thief with a stolen token or password, in this process and in another one."""
 
 import contextlib
 import time
@@ -8,14 +8,14 @@ from typing import Any
 from common.errors import ConnectionLost
 from common.wire.kinds import Kind
 from tests.attacks.attacker import AttackCase, Target, guess
-from tests.support import RunningServer, ServerProcess, Talker
+from tests.support import RunningServer, ServerProcess, Talker, scaled, send_bytes
 
 ENDED = "your session was ended"
-SOON = 1.0
+SOON = scaled(1.0)
 
 
 class Behaviour:
-    """The owner is in through a server in this process; thieves with the owner's token through this and another."""
+    """The owner is logged in at a server in this process. Thieves use the owner's token there and at another."""
 
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
@@ -55,7 +55,7 @@ class Behaviour:
         client.expect(Kind.SET_TOKEN, "")
         client.expect(Kind.TEXT)
 
-    def test_a_logout_ends_the_session_everywhere_and_no_other(self: Any) -> None:
+    def test_a_logout_ends_its_session_on_every_server_and_no_other_session(self: Any) -> None:
         thieves = [self.enter(server, self.token) for server in (self.here, self.there)]
         other = self.there.talk("127.0.0.1")
         other_token = other.log_in("alice")
@@ -64,13 +64,13 @@ class Behaviour:
         self.assertFalse(self.let_in(self.there, self.token))
         self.assertTrue(self.let_in(self.here, other_token))
 
-    def test_a_logout_of_all_ends_all(self: Any) -> None:
+    def test_logout_all_ends_every_session(self: Any) -> None:
         clients = [self.enter(self.there, self.token), self.there.talk("127.0.0.1")]
         token = clients[1].log_in("alice")
         self.ends_soon(clients, lambda: self.log_out(self.owner, "/logout-all"))
         self.assertFalse(self.let_in(self.here, self.token) or self.let_in(self.there, token))
 
-    def test_a_changed_password_ends_all_but_the_one_who_changed_it(self: Any) -> None:
+    def test_a_changed_password_ends_all_other_sessions(self: Any) -> None:
         clients = [self.enter(self.there, self.token), self.enter(self.here, self.token)]
 
         def change() -> None:
@@ -85,7 +85,7 @@ class Behaviour:
         self.assertEqual([False, True], [self.let_in(self.there, token) for token in (self.token, self.new_token)])
         self.assertFalse(guess(self.there, "127.0.0.1", "alice", "correct horse"))
 
-    def test_the_administrator_s_commands_end_all(self: Any) -> None:
+    def test_the_administrators_commands_end_all_sessions(self: Any) -> None:
         for arguments, given in (
             (["logout", "alice"], ""),
             (["password", "alice"], "correct horse\n"),
@@ -102,32 +102,32 @@ class Behaviour:
                     self.assertFalse(guess(self.there, "127.0.0.1", "alice", "correct horse"))
                     self.administer("enable", "alice")
 
-    def test_while_a_password_is_being_changed_too(self: Any) -> None:
+    def test_a_session_is_ended_even_during_a_password_change(self: Any) -> None:
         thief = self.enter(self.there, self.token)
         thief.say("/password")
         thief.answer(Kind.SECRET, "correct horse")
         thief.expect(Kind.SECRET)
         self.ends_soon([thief], lambda: self.log_out(self.owner, "/logout"))
 
-    def test_who_floods_or_does_not_finish_a_message_is_ended_as_well(self: Any) -> None:
+    def test_a_client_that_floods_or_stops_inside_a_message_is_ended(self: Any) -> None:
         unfinished = self.enter(self.there, self.token)
-        unfinished.connection._send_all(b"\0\0")
+        send_bytes(unfinished.connection, b"\0\0")
         flooding = self.enter(self.there, self.token)
         for _ in range(50):
             flooding.say("more")
         self.log_out(self.owner, "/logout")
         unfinished.expect(Kind.ERROR, ENDED)
-        # Its farewell may be overtaken by a reset: it sends on to somebody who has gone.
+        # A reset may overtake the farewell, because this client goes on sending to a closed connection.
         with contextlib.suppress(ConnectionLost):
             while (said := flooding.next()) == (Kind.TEXT, "more"):
                 flooding.say("more")
             self.assertEqual((Kind.ERROR, ENDED), said)
 
-    def test_a_session_that_gives_its_place_to_a_newer_one_keeps_its_connection(self: Any) -> None:
+    def test_a_session_replaced_by_a_newer_one_keeps_its_connection(self: Any) -> None:
         for _ in range(5):
             guess(self.there, "127.0.0.1", "alice", "correct horse")
         self.assertFalse(self.let_in(self.here, self.token))
-        self.log_out(self.enter_anew(), "/logout")  # something for the watchers to see
+        self.log_out(self.enter_anew(), "/logout")  # a revocation that the watchers see
         self.there.wait_for_log("Alice logged out")
         self.still_in(self.owner)
 

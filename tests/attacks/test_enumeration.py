@@ -1,4 +1,4 @@
-"""Finding out who exists: with closed registration every cause of a refusal looks and takes the same."""
+"""Finding out which accounts exist: with closed registration, all refusals have the same words and the same time."""
 
 import time
 from collections.abc import Callable, Collection
@@ -29,7 +29,7 @@ PASSWORDS = {"long password": "p" * 4000, "password with a NUL": "p\0q", "empty 
 
 
 class Enumeration(AttackCase):
-    """With hashes at their real cost."""
+    """Tests with hashes at their real cost."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -60,7 +60,7 @@ class Enumeration(AttackCase):
     def refused(
         self, server: ServerProcess, source: str, name: str, password: str
     ) -> tuple[list[tuple[Kind, str]], float]:
-        """All that is said to one try, up to the next question, and how long the answer took."""
+        """Return all messages to one try, up to the next question, and how many seconds the answer took."""
         client = server.talk(source)
         try:
             client.give_token()
@@ -76,13 +76,13 @@ class Enumeration(AttackCase):
         finally:
             client.connection.close()
 
-    def takes_the_same(
+    def assert_same_time(
         self, causes: Collection[str], tolerance: float, try_once: Callable[[str, str], float]
     ) -> None:
-        """Try each cause from one source after the other, and those that took longer again, until all agree.
+        """Try each cause from one source after another. Try again those that took longer, until all agree.
 
-        A busy machine only ever makes a try slower, so the quickest tends to the true time; a real difference
-        stays in it for ever.
+        A busy machine only makes a try slower, so the quickest try comes close to the true time. A real
+        difference never goes away.
         """
         quickest = dict.fromkeys(causes, float("inf"))
         slow = list(causes)
@@ -95,7 +95,7 @@ class Enumeration(AttackCase):
                 return
         self.fail(f"the time tells the causes from each other: {quickest}")
 
-    def test_every_cause_is_told_in_the_same_words_and_takes_the_same_time(self) -> None:
+    def test_every_cause_gets_the_same_words_in_the_same_time(self) -> None:
         server = self.server()
         tries = {cause: (name, "wrong horse") for cause, name in CAUSES.items()}
         tries |= {cause: ("known", password) for cause, password in PASSWORDS.items()}
@@ -108,19 +108,19 @@ class Enumeration(AttackCase):
             told.add(tuple(said))
             return took
 
-        self.takes_the_same(tries, 1.2, try_once)
+        self.assert_same_time(tries, 1.2, try_once)
         self.assertEqual(1, len(told), told)
 
-    def test_the_first_try_after_a_start_tells_nothing_either(self) -> None:
+    def test_the_first_try_after_a_start_reveals_nothing(self) -> None:
         def try_once(cause: str, source: str) -> float:
             server = self.server()
             _, took = self.refused(server, source, CAUSES[cause], "wrong horse")
             server.stop()
             return took
 
-        self.takes_the_same(("known", "unknown"), 1.3, try_once)
+        self.assert_same_time(("known", "unknown"), 1.3, try_once)
 
-    def test_a_damaged_hash_is_one_error_in_the_log(self) -> None:
+    def test_a_damaged_hash_gives_one_error_in_the_log(self) -> None:
         server = self.server()
         self.refused(server, "127.66.0.1", "damaged", "wrong horse")
         server.stop()

@@ -9,7 +9,7 @@ from typing import Any
 from common.wire.kinds import Kind
 from tests.attacks.attacker import AttackCase, break_off, guess, sources
 from tests.endurance.faults import memory
-from tests.support import ServerProcess, at_once
+from tests.support import ServerProcess, at_once, scaled
 
 FREE = 5
 SPELLINGS = ("alice", "ALICE", "Alice", "\uff41lice", "\uff21LICE", " alice ", "aLiCe")
@@ -29,7 +29,7 @@ class Guessing(AttackCase):
 
         at_once(*(partial(attack, number, source) for number, source in enumerate(sources(100))))
         self.assertEqual([False] * 100, let_in)
-        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        self.assertEqual(FREE + 1, self.count_checks("alice"))
         for server in servers:
             server.stop()
         server = self.start_process(mode="auth")
@@ -39,25 +39,25 @@ class Guessing(AttackCase):
         owner.give_token(token)
         owner.expect(Kind.TEXT)
 
-    def test_an_address_that_the_owner_shares_gives_others_no_more_guesses(self) -> None:
+    def test_other_users_of_the_owners_address_get_no_extra_guesses(self) -> None:
         server = self.start_process(mode="auth")
         server.talk("127.0.0.1").register("Alice")
         at_once(*(partial(guess, server, "127.0.0.1", "alice", f"wrong {number}") for number in range(40)))
-        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        self.assertEqual(FREE + 1, self.count_checks("alice"))
         self.assertFalse(guess(server, "127.0.0.1", "alice", "correct horse"))
         self.assertTrue(guess(server, "127.0.0.2", "alice", "correct horse"))
 
-    def test_a_connection_that_is_broken_off_counts_and_holds_no_place(self) -> None:
+    def test_a_guess_without_waiting_for_the_answer_counts_and_blocks_nothing(self) -> None:
         server = self.start_process(mode="auth")
         server.talk("127.0.0.1").register("Alice")
         at_once(*(partial(break_off, server, source, "alice", "wrong") for source in sources(20)))
         server.wait_for_log("alice is locked")
         server.wait_for_log("and is now locked for 30 seconds")
-        self.assertEqual(FREE + 1, self.looked_at("alice"))
+        self.assertEqual(FREE + 1, self.count_checks("alice"))
         self.assertFalse(guess(server, "127.0.0.2", "alice", "correct horse"))
         self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
 
-    def test_after_a_hundred_failures_the_password_is_of_no_use_elsewhere_until_enabled(self) -> None:
+    def test_after_100_failures_the_password_works_only_at_familiar_addresses_until_enabled(self) -> None:
         quick: dict[str, Any] = {
             "handlers": {"auth": {"options": {"lockout": {"first_delay": 1e-6, "max_delay": 1e-6}}}}
         }
@@ -65,7 +65,7 @@ class Guessing(AttackCase):
         token = server.talk("127.0.0.1").register("Alice")
         for source in sources(110):
             self.assertFalse(guess(server, source, "alice", "wrong horse"))
-        self.assertEqual(100, self.looked_at("alice"))
+        self.assertEqual(100, self.count_checks("alice"))
         self.assertFalse(guess(server, "127.0.0.2", "alice", "correct horse"))
         self.assertEqual(("blocked", False), self.state("Alice"))
         self.assertTrue(guess(server, "127.0.0.1", "alice", "correct horse"))
@@ -76,16 +76,16 @@ class Guessing(AttackCase):
         self.assertTrue(guess(server, "127.0.0.2", "alice", "correct horse"))
 
     def state(self, name: str) -> tuple[str, bool]:
-        """An account's state in the table, and whether it is disabled."""
+        """Return an account's state in the table, and whether it is disabled."""
         (account,) = json.loads(self.administer("list", "--json"))
         self.assertEqual(name, account["name"])
         return self.administer("list").splitlines()[1].split()[1], account["disabled"]
 
 
 class Flood(AttackCase):
-    """With hashes at their real cost."""
+    """A test with hashes at their real cost."""
 
-    def test_a_flood_of_logins_neither_eats_memory_nor_stops_those_who_are_in(self) -> None:
+    def test_a_flood_of_logins_takes_little_memory_and_does_not_stop_logged_in_users(self) -> None:
         real = {"argon2": {"memory_kib": 19456, "time_cost": 2}}
         options = {"passwords": real, "lockout": {"free_attempts": 100}}
         server = self.start_process(
@@ -103,7 +103,7 @@ class Flood(AttackCase):
         flooding = threading.Thread(target=at_once, args=[partial(flood, source) for source in sources(40)])
         flooding.start()
         try:
-            server.wait_for_log("login not looked at: too busy")
+            server.wait_for_log("login not checked: too busy")
             delays = []
             for number in range(200):
                 start = time.monotonic()
@@ -114,11 +114,11 @@ class Flood(AttackCase):
             self.administer("logout", "alice")
             start = time.monotonic()
             client.expect(Kind.ERROR, "your session was ended")
-            self.assertLess(time.monotonic() - start, 3)  # one second, where others leave us the cores
+            self.assertLess(time.monotonic() - start, scaled(3))  # one second on a machine that is not busy
         finally:
             stop.set()
             flooding.join()
-        self.assertLess(sorted(delays)[100], 0.05)
-        self.assertLess(sorted(delays)[197], 0.5)
-        permits = 4  # more than a machine that runs this is likely to allow, each 19 MiB
+        self.assertLess(sorted(delays)[100], scaled(0.05))
+        self.assertLess(sorted(delays)[197], scaled(0.5))
+        permits = 4  # more hashes at once than a test machine is likely to allow; each takes 19 MiB
         self.assertLess(peak - before, (permits * 19 + 24) * 1024)

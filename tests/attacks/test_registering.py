@@ -1,4 +1,4 @@
-"""Registering: many variants of a name at once through two servers, and more accounts than there may be."""
+"""Registering: many variants of a name at once through two servers, and more accounts than the limits allow."""
 
 import json
 from functools import partial
@@ -13,7 +13,7 @@ VARIANTS = ("alice", "ALICE", "Alice", "\uff41lice", "a1ice", "aIice", "\uff21LI
 
 class Registering(AttackCase):
     def register(self, server: ServerProcess, source: str, name: str, outcomes: list[str]) -> None:
-        """Register, or try the same password where the name is known by then; what came of it."""
+        """Register, or try the same password if the name exists by then. Append the outcome to `outcomes`."""
         client = server.talk(source)
         client.give_token()
         client.answer(Kind.ASK, name)
@@ -26,7 +26,7 @@ class Registering(AttackCase):
         else:
             outcomes.append("logged in" if kind is Kind.SET_TOKEN else said)
 
-    def test_of_64_at_once_one_becomes_the_owner_and_the_others_get_an_ordinary_answer(self) -> None:
+    def test_one_of_64_simultaneous_registrations_wins_and_the_others_get_an_ordinary_answer(self) -> None:
         servers = [self.start_process(mode="auth") for _ in range(2)]
         outcomes: list[str] = []
         at_once(
@@ -39,10 +39,10 @@ class Registering(AttackCase):
         self.assertEqual(1, outcomes.count("owner"), outcomes)
         ordinary = {
             "logged in",
-            "that name exists already",
-            "that name looks like one that exists already",
+            "this name exists already",
+            "this name looks like one that exists already",
             "wrong name or password",
-            "busy, try again in a moment",
+            "the server is busy, try again in a moment",
         }
         self.assertLessEqual(set(outcomes) - {"owner"}, ordinary)
         listed = json.loads(call_program(users.main, "list", "--json", "--config", self.configuration_path())[1])
@@ -51,7 +51,7 @@ class Registering(AttackCase):
             self.assertEqual(0, server.stop()[0])
         self.assertNotIn("ERROR", server.log())
 
-    def test_the_limits_bind_one_source_and_all_and_say_so(self) -> None:
+    def test_each_source_and_the_whole_server_have_a_limit_and_the_refusal_names_it(self) -> None:
         server = self.start_process(mode="auth", registration_limits={"per_address_per_hour": 2, "total": 3})
         outcomes: list[str] = []
         for name in ("one", "two", "three"):
@@ -62,14 +62,14 @@ class Registering(AttackCase):
             [
                 "owner",
                 "owner",
-                "no more than 2 new names from one address in an hour",
+                "one address may register 2 names in an hour, and no more",
                 "owner",
-                "no more than 3 names in all: ask the administrator",
+                "the server keeps 3 names, and no more: ask the administrator",
             ],
             outcomes,
         )
 
-    def test_a_reserved_name_or_one_of_two_scripts_is_refused_before_a_password_is_asked_for(self) -> None:
+    def test_a_reserved_or_mixed_script_name_is_refused_before_the_password_is_asked(self) -> None:
         server = self.start_process(mode="auth")
         client = server.talk()
         client.give_token()
@@ -82,7 +82,7 @@ class Registering(AttackCase):
 
 
 class Introducing(AttackCase):
-    def test_identify_s_names_are_bound_too(self) -> None:
+    def test_the_limits_apply_to_the_identify_mode_too(self) -> None:
         limits = {"per_address_per_hour": 1000, "total": 2}
         server = self.start_process(mode="identify", registration_limits=limits)
         answers = []
@@ -90,4 +90,6 @@ class Introducing(AttackCase):
             client = server.talk(source)
             client.answer(Kind.ASK, "Bob")
             answers.append(client.next()[1])
-        self.assertEqual(["Hello, Bob!"] * 2 + ["no more than 2 names in all: ask the administrator"], answers)
+        self.assertEqual(
+            ["Hello, Bob!"] * 2 + ["the server keeps 2 names, and no more: ask the administrator"], answers
+        )

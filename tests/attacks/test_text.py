@@ -1,4 +1,4 @@
-"""Text that means to be more than text: in names, messages, prompts and errors, on every way it can take."""
+"""Hostile text: in names, messages, prompts and errors, on every path that it can take."""
 
 import re
 from functools import partial
@@ -36,13 +36,13 @@ class Text(AttackCase):
     def assert_harmless(self, text: str) -> None:
         self.assertNotRegex(text, r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ufeff]")
 
-    def test_no_name_and_no_message_forges_a_line_of_the_log(self) -> None:
+    def test_no_name_or_message_forges_a_log_line(self) -> None:
         server = self.start_process(mode="auth")
         for source, evil in zip(sources(len(EVIL)), EVIL, strict=True):
             client = server.talk(source)
             client.give_token(evil)
             client.answer(Kind.ASK, evil)
-            kind, _ = client.next()  # a few are possible names
+            kind, _ = client.next()  # a few of them are allowed names
             if kind is Kind.SECRET:
                 client.say(evil * 3)
                 client.next()
@@ -63,7 +63,7 @@ class Text(AttackCase):
         self.assertEqual(1 + len(EVIL), sum("client connected" in line for line in lines))
         self.assertEqual(0, sum("admin logged in" in line and "refused" not in line for line in lines))
 
-    def test_names_that_may_be_had_are_shown_as_they_are_and_no_more(self) -> None:
+    def test_allowed_names_are_shown_unchanged_and_are_harmless(self) -> None:
         server = self.start_process(mode="identify")
         shown = []
         for source, evil in zip(sources(len(EVIL)), EVIL, strict=True):
@@ -81,7 +81,7 @@ class Text(AttackCase):
         self.assertEqual((0, len(shown) + 1), (status, len(out.splitlines())))
         self.assert_harmless(out.replace("\n", ""))
 
-    def test_the_administrator_s_errors_and_lists_are_harmless(self) -> None:
+    def test_the_administrators_errors_and_lists_are_harmless(self) -> None:
         path = str(self.write_configuration(mode="auth"))
         for evil in EVIL:
             name = evil.replace("\0", "")

@@ -1,4 +1,4 @@
-"""The pictures: there, of the kind that the name says, with every server in it."""
+"""The charts: each has the format of its file name and shows every server."""
 
 import importlib.util
 import tempfile

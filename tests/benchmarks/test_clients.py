@@ -1,4 +1,4 @@
-"""The clients of a load: what each does with what comes, and what it does not let pass."""
+"""The clients of a load: how they count answers, and which answers are errors."""
 
 import time
 
@@ -20,21 +20,21 @@ class Clients(PorterTestCase):
         client.on_event()
         return self.tally.messages > 0
 
-    def test_a_burst_counts_when_all_of_its_echo_is_there(self) -> None:
+    def test_a_burst_counts_when_its_whole_echo_has_arrived(self) -> None:
         client = Echoing(self.work(depth=5), 0, self.tally)
         self.addCleanup(client.connection.close)
         wait_until(lambda: self.step(client), "an echo")
         self.assertEqual(0, self.tally.messages % 5)
         self.assertEqual(self.tally.messages / 5, len(self.tally.times))
 
-    def test_an_answer_that_is_not_what_was_sent_is_an_error(self) -> None:
+    def test_a_wrong_echo_is_an_error(self) -> None:
         for kind in (Echoing, Paced):
             client = kind(self.work(), 0, self.tally)
             self.addCleanup(client.connection.close)
             with self.assertRaisesRegex(Refused, "not what was sent"):
                 client.on_data(b"?" * 1000)
 
-    def test_a_paced_one_counts_from_the_moment_the_message_was_due(self) -> None:
+    def test_a_paced_client_counts_from_the_moment_when_a_message_was_due(self) -> None:
         client = Paced(self.work(), 0, self.tally)
         self.addCleanup(client.connection.close)
         client.send_one(time.monotonic() - 10)
@@ -50,10 +50,10 @@ class Clients(PorterTestCase):
             client.open()
         client.connection.close()
 
-    def test_the_servers_end_is_an_error(self) -> None:
+    def test_a_server_that_stops_is_an_error(self) -> None:
         client = Echoing(self.work(), 0, self.tally)
         self.addCleanup(client.connection.close)
         self.echo.service.stop_listening()
         self.echo.service.drain()
-        with self.assertRaises((Refused, ConnectionResetError)):  # by whether a farewell or the end comes first
+        with self.assertRaises((Refused, ConnectionResetError)):  # a farewell or the end comes first
             wait_until(lambda: self.step(client) and False, "an error")

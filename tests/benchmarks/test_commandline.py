@@ -1,4 +1,4 @@
-"""The load generator against real servers: each kind of work, its figures, and what goes wrong."""
+"""The load generator against real servers: each kind of work, its figures, and its errors."""
 
 import json
 import socket
@@ -47,17 +47,17 @@ class Bench(PorterTestCase):
             found = self.figures(server, "--rate", "200", "--seconds", "1")
         self.assertAlmostEqual(200, found["messages_per_second"], delta=40)
 
-    def test_logins_resumes_and_messages_of_those_who_are_logged_in(self) -> None:
+    def test_logins_resumes_and_messages_of_logged_in_users_give_figures(self) -> None:
         cheap = {"auth": {"options": {"passwords": {"argon2": {"memory_kib": 64, "time_cost": 1}}}}}
         self.write("password", "correct horse\n")
         account = ("--name", "ann", "--password-file", str(self.folder / "password"))
         with self.server("auth", handlers=cheap) as server:
-            self.talk_once(server)
+            self.register_ann(server)
             for arguments in (("--work", "login"), ("--work", "resume"), ("-d", "4")):
                 with self.subTest(arguments):
                     self.figures(server, *account, *arguments, "-c", "2")
 
-    def talk_once(self, server: RunningServer) -> None:
+    def register_ann(self, server: RunningServer) -> None:
         client = server.talk()
         client.register("ann", "correct horse")
         client.connection.close()
@@ -68,33 +68,33 @@ class SecureBench(Bench):
 
 
 class Mistakes(Bench):
-    def test_without_a_server_it_says_so(self) -> None:
+    def test_a_missing_server_is_reported(self) -> None:
         with self.server("echo") as server:
             port = str(server.port)
         status, out, errors = self.bench("--no-tls", "--port", port, *QUICK)
         self.assertEqual((69, ""), (status, out))
         self.assertIn(f"127.0.0.1, port {port}: Connection refused", errors)
 
-    def test_a_server_that_never_answers_is_no_figure(self) -> None:
+    def test_a_server_that_never_answers_gives_no_figure(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             status, out, errors = self.bench("--no-tls", "--port", str(listener.getsockname()[1]), *QUICK)
         self.assertEqual((69, ""), (status, out))
         self.assertIn("no answer within 0.4 seconds", errors)
 
-    def test_a_server_that_answers_something_else_is_an_error_and_not_a_figure(self) -> None:
+    def test_a_server_that_answers_something_else_is_an_error(self) -> None:
         with self.server("identify") as server:
             status, _, errors = self.bench("--no-tls", "--port", str(server.port), *QUICK)
         self.assertEqual(69, status)
         self.assertIn("an answer is not what was sent", errors)
 
-    def test_wrong_usage_is_64(self) -> None:
+    def test_wrong_usage_ends_with_64(self) -> None:
         for arguments, text in (
             (("--work", "login"), "needs --name and --password-file"),
             (("--name", "ann"), "--name needs --password-file"),
             (("--name", "ann", "--password-file", "nowhere"), "nowhere: No such file"),
             (("--rate", "10", "-d", "2"), "--rate is for"),
             (("-c", "0"), "--connections must be more than 0"),
-            (("-s", "-1"), "--size is from 0"),
+            (("-s", "-1"), "--size must be from 0"),
             (("--plot", "x.gif"), "makes .png and .svg"),
             (("--port", "x"), "a port is a number"),
         ):
@@ -104,7 +104,7 @@ class Mistakes(Bench):
                 self.assertIn(text, errors)
                 self.assertNotIn("Traceback", errors)
 
-    def test_a_password_goes_nowhere_but_to_this_machine(self) -> None:
+    def test_a_password_is_only_sent_to_this_machine(self) -> None:
         self.write("password", "correct horse\n")
         arguments = ("--host", "192.0.2.1", "--name", "ann", "--password-file", str(self.folder / "password"))
         status, _, errors = self.bench(*arguments)

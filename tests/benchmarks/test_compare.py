@@ -1,4 +1,4 @@
-"""The comparison's table, and that each of the servers whose libraries are here answers as Porter does."""
+"""The table of the comparison. Each server whose library is installed answers as Porter does."""
 
 import importlib.util
 import unittest
@@ -23,7 +23,7 @@ class Comparison(unittest.TestCase):
         self.assertIn("| asyncio streams | 1.50 | ", shown[-2])
         self.assertIn("| socketserver by default | 0.67 | ", shown[-1])
 
-    def test_all_servers_give_back_what_they_get(self) -> None:
+    def test_all_servers_echo_each_message(self) -> None:
         for name in (PORTER, *PEERS):
             library = LIBRARIES.get(name)
             if library and importlib.util.find_spec(library) is None:
@@ -39,6 +39,6 @@ class Comparison(unittest.TestCase):
                     self.assertGreater(result.messages, 0)
                 self.assertGreater(server.cpu_seconds(), 0)
 
-    def test_a_server_that_does_not_start_is_told(self) -> None:
+    def test_a_server_that_does_not_start_is_reported(self) -> None:
         with self.assertRaisesRegex(Unavailable, "nothing does not start"), RunningServer("nothing", None):
             pass

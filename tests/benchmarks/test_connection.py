@@ -1,4 +1,4 @@
-"""A connection that never blocks: what the kernel does not take is kept, what has not come is nothing."""
+"""A connection that never blocks: it keeps the bytes that the kernel does not take."""
 
 from benchmarks.connection import Connection
 from benchmarks.work import Work
@@ -8,7 +8,7 @@ from tests.support import PATIENCE, PorterTestCase, wait_until
 
 
 class Connections(PorterTestCase):
-    def test_it_sends_what_the_kernel_takes_and_the_rest_later(self) -> None:
+    def test_bytes_that_the_kernel_does_not_take_are_sent_later(self) -> None:
         with self.server("echo", limits={"send_timeout": PATIENCE}) as server:
             connection = Connection(Work("127.0.0.1", server.port), None)
             self.addCleanup(connection.close)
@@ -33,7 +33,7 @@ class Connections(PorterTestCase):
 class SecureConnections(PorterTestCase):
     tls = True
 
-    def test_a_server_that_lets_nobody_in_is_told_from_other_failures(self) -> None:
+    def test_a_full_server_has_an_error_of_its_own(self) -> None:
         with self.server("echo", limits={"max_connections": 1}) as server:
             server.connect()
             connection = Connection(Work("127.0.0.1", server.port, tls=True), client_context())
@@ -41,7 +41,7 @@ class SecureConnections(PorterTestCase):
             with self.assertRaisesRegex(ConnectionResetError, "does it allow so many|reset by peer"):
                 wait_until(connection.is_agreed, "TLS")
 
-    def test_it_agrees_on_tls_step_by_step_and_tells_what_poll_does_not_see(self) -> None:
+    def test_the_tls_handshake_is_done_step_by_step_and_leaves_nothing_unread(self) -> None:
         with self.server("echo") as server:
             connection = Connection(Work("127.0.0.1", server.port, tls=True), client_context())
             self.addCleanup(connection.close)

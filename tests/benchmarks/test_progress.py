@@ -1,4 +1,4 @@
-"""The line of progress: on a terminal alone, wiped in the end."""
+"""The progress line: it appears only on a terminal and is erased at the end."""
 
 import contextlib
 import io
@@ -19,10 +19,10 @@ class Lines(unittest.TestCase):
             progress.tell(234)
         return stream.getvalue()
 
-    def test_a_terminal_shows_how_far_it_is_and_the_answers_of_all_processes(self) -> None:
+    def test_a_terminal_shows_the_progress_and_the_answers_of_all_processes(self) -> None:
         shown = self.shown(Terminal())
         self.assertRegex(shown, r"64/1 \[ {30}\]   0%  1,234 messages/s")
         self.assertTrue(shown.endswith("\r\033[K"))
 
-    def test_anything_else_shows_nothing(self) -> None:
+    def test_other_streams_show_nothing(self) -> None:
         self.assertEqual("", self.shown(io.StringIO()))

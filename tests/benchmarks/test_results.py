@@ -1,4 +1,4 @@
-"""Figures: rates, percentiles, and one result of several processes."""
+"""Figures: rates, percentiles, and the merged result of several processes."""
 
 import math
 import unittest
@@ -7,7 +7,7 @@ from benchmarks.results import Result, rounded
 
 
 class Results(unittest.TestCase):
-    def test_percentiles_are_those_of_the_answers(self) -> None:
+    def test_percentiles_are_computed_from_the_answers(self) -> None:
         result = Result(seconds=2.0, messages=1000)
         result.add(number / 1000 for number in range(1, 1001))
         self.assertEqual(500.0, result.rate)
@@ -24,7 +24,7 @@ class Results(unittest.TestCase):
     def test_latencies_keep_three_digits(self) -> None:
         self.assertEqual([0.00123, 1.23, 0.0], [rounded(0.00123456), rounded(1.2345), rounded(0.0)])
 
-    def test_what_processes_did_at_the_same_time_adds_up(self) -> None:
+    def test_results_of_processes_that_ran_at_the_same_time_add_up(self) -> None:
         first, second = Result(2.0, 10), Result(2.1, 5)
         first.add([0.1])
         second.add([0.1, 0.2])

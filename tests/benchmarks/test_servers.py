@@ -1,4 +1,4 @@
-"""The servers of a comparison: they start, keep to their cores, and end."""
+"""The servers of a comparison: they start, stay on their cores, and end."""
 
 import os
 import socket
@@ -9,7 +9,7 @@ from tests.support import PorterTestCase
 
 
 class Servers(PorterTestCase):
-    def test_one_listens_on_its_core_and_is_gone_afterwards(self) -> None:
+    def test_a_server_runs_on_its_core_and_is_gone_afterwards(self) -> None:
         core = min(os.sched_getaffinity(0))
         for name in (PORTER, "socketserver"):
             with RunningServer(name, [core]) as server:

@@ -1,4 +1,4 @@
-"""The client as a program, in a pipe: statuses, options, and what is sent to whom."""
+"""The client as a program in a pipe: statuses, options, and the text that it sends and prints."""
 
 import socket
 import stat
@@ -10,11 +10,11 @@ from typing import Any
 from common.wire.framing import encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Timeouts
-from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program
+from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program, send_bytes
 
 
 class Behaviour:
-    """What is the same with TLS and without."""
+    """Tests that are the same with TLS and without."""
 
     def client(
         self: Any, server: RunningServer, *arguments: str, input: str = "", **more: str
@@ -23,11 +23,11 @@ class Behaviour:
         done = run_program(self.folder, "client", "--port", str(server.port), *tls, *arguments, input=input, **more)
         return done.returncode, done.stdout, done.stderr
 
-    def test_lines_in_replies_out_and_nothing_else(self: Any) -> None:
+    def test_the_client_sends_lines_and_prints_only_the_replies(self: Any) -> None:
         with self.server("echo") as server:
             self.assertEqual((0, "one\n\nexit\n", ""), self.client(server, input="one\n\nexit\n"))
 
-    def test_register_and_come_back_with_the_token_that_was_kept(self: Any) -> None:
+    def test_a_user_registers_and_comes_back_with_the_saved_token(self: Any) -> None:
         with self.server("auth") as server:
             status, out, errors = self.client(server, input="Alice\ncorrect horse\ncorrect horse\nhello\n")
             self.assertEqual((0, "Hello, Alice!\nhello\n", ""), (status, out, errors))
@@ -38,7 +38,7 @@ class Behaviour:
             log = (self.folder / "state").rglob("*")
             self.assertNotIn("horse", "".join(file.read_text() for file in log if file.is_file()))
 
-    def test_an_empty_or_closed_input_is_the_end(self: Any) -> None:
+    def test_the_client_ends_when_its_input_is_empty_or_closed(self: Any) -> None:
         with self.server("auth") as server:
             self.assertEqual((0, "", ""), self.client(server))
             command = (
@@ -49,7 +49,7 @@ class Behaviour:
             )
             self.assertEqual((0, b"", b""), (done.returncode, done.stdout, done.stderr))
 
-    def test_a_server_that_refuses_is_69_and_gives_no_wrong_advice(self: Any) -> None:
+    def test_a_refusal_by_the_server_ends_with_69_and_without_wrong_advice(self: Any) -> None:
         with self.server("echo", limits={"max_connections_per_address": 1}) as server:
             held = server.connect()
             held.send_message("x")
@@ -57,7 +57,9 @@ class Behaviour:
             status, _, errors = self.client(server, input="x\n")
             self.assertEqual(69, status)
             self.assertNotIn("needs --no-tls", errors)
-            self.assertIn("ended it during the TLS handshake" if self.tls else "too many connections", errors)
+            self.assertIn(
+                "ended the connection during the TLS handshake" if self.tls else "too many connections", errors
+            )
 
 
 class Plain(Behaviour, PorterTestCase):
@@ -67,7 +69,7 @@ class Plain(Behaviour, PorterTestCase):
 class Secure(Behaviour, PorterTestCase):
     tls = True
 
-    def test_a_wrong_password_is_77(self) -> None:
+    def test_a_wrong_password_ends_with_77(self) -> None:
         with self.server("auth") as server:
             server.talk().register("Alice")
             status, out, errors = self.client(server, input="Alice\nwrong\n" * 3)
@@ -94,7 +96,7 @@ class Secure(Behaviour, PorterTestCase):
             self.assertEqual((0, "Hello, Alice!\nGoodbye!\n", ""), self.client(server, input="/logout\n"))
             self.assertEqual((0, "", ""), self.client(server))
 
-    def test_ctrl_c_is_130(self) -> None:
+    def test_ctrl_c_ends_with_130(self) -> None:
         with self.server("echo") as server:
             child = subprocess.Popen(
                 [
@@ -121,7 +123,7 @@ class Secure(Behaviour, PorterTestCase):
             self.assertEqual((130, b"", b""), (child.returncode, out, errors))
             server.log.wait_for("client disconnected")
 
-    def test_output_that_nobody_reads_or_that_does_not_fit_is_no_traceback(self) -> None:
+    def test_output_that_cannot_be_written_causes_no_traceback(self) -> None:
         with self.server("echo") as server:
             base = f'"{sys.executable}" -P -m client --port {server.port} {"" if self.tls else "--no-tls"}'
             for redirect, wanted in (("| head -c 1", ""), (">/dev/full", "No space left on device"), (">&-", "")):
@@ -141,14 +143,14 @@ class CommandLine(PorterTestCase):
         done = run_program(self.folder, "client", *arguments, input=input, **more)
         return done.returncode, done.stdout, done.stderr
 
-    def test_help_and_version(self) -> None:
+    def test_help_and_version_are_printed(self) -> None:
         status, out, _ = self.run_client("--help")
         self.assertEqual(0, status)
         for option in ("host", "port", "no-tls", "no-input", "accept-new", "pin", "forget", "no-save"):
             self.assertIn(f"--{option}", out)
         self.assertRegex(self.run_client("--version")[1], r"^Porter \d")
 
-    def test_wrong_usage_is_64(self) -> None:
+    def test_wrong_usage_ends_with_64(self) -> None:
         self.write("empty", "")
         self.write("latin1", "")
         (self.folder / "latin1").write_bytes(b"\xff\n")
@@ -157,10 +159,10 @@ class CommandLine(PorterTestCase):
             (["--port", "0"], "from 1 to 65535"),
             (["--port", "x"], "from 1 to 65535"),
             (["somewhere"], "somewhere"),
-            (["--pin", "x"], "looks like SHA256:"),
-            (["--pin", "SHA256:" + "a" * 43, "--no-tls"], "without TLS there is none"),
-            (["--password-file", "none"], "cannot read none: No such file"),
-            (["--password-file", "empty"], "empty is empty"),
+            (["--pin", "x"], "a fingerprint is SHA256:"),
+            (["--pin", "SHA256:" + "a" * 43, "--no-tls"], "--pin needs TLS"),
+            (["--password-file", "none"], "cannot read the password file none: No such file"),
+            (["--password-file", "empty"], "the password file empty is empty"),
             (["--password-file", "latin1"], "not UTF-8"),
             (["--password-stdin"], "standard input is empty"),
             (["--password-stdin", "--password-file", "x"], "not allowed with"),
@@ -180,14 +182,14 @@ class CommandLine(PorterTestCase):
         _, _, errors = self.run_client("--host", "127.0.0.6", PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
         self.assertIn(f"cannot connect to 127.0.0.6:{port}", errors)
 
-    def test_a_server_that_breaks_the_protocol_is_76(self) -> None:
+    def test_a_server_that_breaks_the_protocol_ends_the_client_with_76(self) -> None:
         for frames in (encode("NONSENSE"), b"\0\0\0\1\xff", b"\xff\xff\xff\xff", encode("")):
             with socket.create_server(("127.0.0.1", 0)) as listener:
 
                 def serve(listener: socket.socket = listener, frames: bytes = frames) -> None:
                     connection = MessageSocket.adopt(listener.accept()[0])
                     connection.timeouts = Timeouts(PATIENCE)
-                    connection._send_all(frames)
+                    send_bytes(connection, frames)
                     connection.receive_message()
                     connection.close()
 
@@ -197,7 +199,7 @@ class CommandLine(PorterTestCase):
                 status, out, errors = self.run_client("--port", port, "--no-tls")
                 thread.join(PATIENCE)
                 self.assertEqual((76, ""), (status, out), errors)
-                self.assertIn("does not keep to the protocol", errors)
+                self.assertIn("breaks the protocol", errors)
 
     def test_the_client_imports_neither_pydantic_nor_sqlalchemy(self) -> None:
         code = "import sys, client.commandline, client.terminal; print(*sorted(sys.modules))"

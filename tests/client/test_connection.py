@@ -1,4 +1,4 @@
-"""From host and port to a trusted socket, and errors that say which server and what to do."""
+"""From host and port to a trusted socket, and errors that name the server and say what to do."""
 
 import logging
 import socket
@@ -9,7 +9,7 @@ import warnings
 from client.connection import connect, explained
 from client.state import StateFolder
 from client.tokens import WITHOUT_TLS
-from client.trust import Peer, Policy, Server, Trust
+from client.trust import Endpoint, Peer, Policy, Trust
 from common.errors import (
     ConnectionEnded,
     ConnectionLost,
@@ -36,11 +36,11 @@ class Connect(PorterTestCase):
         self, port: int, policy: Policy | None = None, *, tls: bool = True, host: str = "127.0.0.1"
     ) -> tuple[MessageSocket, Peer]:
         trust = Trust(StateFolder(self.folder / "state")) if tls else None
-        connection, peer = connect(Server(host, port), 1000, trust, policy or Policy())
+        connection, peer = connect(Endpoint(host, port), 1000, trust, policy or Policy())
         self.addCleanup(connection.close)
         return connection, peer
 
-    def test_a_trusted_connection_and_the_name_of_its_certificate(self) -> None:
+    def test_a_trusted_connection_works_and_names_its_certificate(self) -> None:
         with self.server("echo") as server:
             connection, peer = self.connect(server.port)
             connection.send_message("x")
@@ -49,14 +49,14 @@ class Connect(PorterTestCase):
             self.assertTrue(peer.is_private)
             self.assertEqual(1000, connection.max_message)
 
-    def test_one_that_is_not_trusted_is_sent_nothing_but_close_notify(self) -> None:
+    def test_an_untrusted_server_receives_only_close_notify(self) -> None:
         with self.server("echo") as server:
             with self.assertRaises(TrustError):
                 self.connect(server.port, Policy(pin="SHA256:" + "a" * 43))
             server.log.wait_for("client disconnected")
             self.assertFalse([line for line in server.log.messages if "received" in line or "lost" in line])
 
-    def test_nobody_there_is_unavailable(self) -> None:
+    def test_a_missing_server_raises_unavailable(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         with self.assertRaisesRegex(
@@ -64,7 +64,7 @@ class Connect(PorterTestCase):
         ):
             self.connect(port)
         for host in ("nowhere.invalid", "a..b", "x" * 80):
-            self.assertRaises(Unavailable, connect, Server(host, 1), 1000, None, Policy())
+            self.assertRaises(Unavailable, connect, Endpoint(host, 1), 1000, None, Policy())
 
     def test_a_server_that_closes_or_resets_at_once_is_a_lost_connection(self) -> None:
         for linger in (b"\1\0\0\0\0\0\0\0", b"\0\0\0\0\0\0\0\0"):
@@ -77,7 +77,7 @@ class Connect(PorterTestCase):
 
                 thread = threading.Thread(target=close)
                 thread.start()
-                # wrap_socket, for a peer that has reset, leaves its socket to the garbage collector.
+                # If the peer has reset, wrap_socket leaves its socket to the garbage collector.
                 with warnings.catch_warnings(action="ignore"), self.assertRaises((ConnectionEnded, Unavailable)):
                     self.connect(listener.getsockname()[1])
                 thread.join(PATIENCE)
@@ -85,7 +85,7 @@ class Connect(PorterTestCase):
     def test_without_tls_there_is_no_certificate(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             port = listener.getsockname()[1]
-            peer = Peer(Server("127.0.0.1", port), WITHOUT_TLS, is_private=True)
+            peer = Peer(Endpoint("127.0.0.1", port), WITHOUT_TLS, is_private=True)
             self.assertEqual(peer, self.connect(port, tls=False)[1])
 
     @unittest.skipIf(outward_address() is None, "this machine has no address but loopback")
@@ -99,13 +99,13 @@ class Connect(PorterTestCase):
 class Explained(PorterTestCase):
     def explained(self, error: PorterError, *, has_tls: bool = False) -> str:
         wanted = ConnectionLost if isinstance(error, ConnectionEnded) else type(error)
-        with self.assertRaises(wanted) as caught, explained(Server("h", 1), has_tls=has_tls):
+        with self.assertRaises(wanted) as caught, explained(Endpoint("h", 1), has_tls=has_tls):
             raise error
         return str(caught.exception)
 
-    def test_errors_say_which_server_and_what_can_be_done(self) -> None:
-        self.assertEqual("h:1 speaks TLS: leave out --no-tls", self.explained(UnexpectedTLS("x")))
+    def test_errors_say_which_server_it_is_and_what_can_be_done(self) -> None:
+        self.assertIn("h:1 speaks TLS: leave out --no-tls", self.explained(UnexpectedTLS("x")))
         self.assertIn("h:1: not TLS; a server without TLS needs --no-tls", self.explained(HandshakeFailed("not TLS")))
         self.assertIn("the connection to h:1 is lost: gone; if", self.explained(ConnectionLost("gone")))
         self.assertTrue(self.explained(DeadlineExceeded("late"), has_tls=True).endswith("h:1 is lost: late"))
-        self.assertIn("h:1 does not keep to the protocol: bad", self.explained(NotText("bad")))
+        self.assertIn("h:1 breaks the protocol: bad", self.explained(NotText("bad")))

@@ -1,9 +1,9 @@
-"""What the client makes of each message, and what the conversation came to."""
+"""How the client handles each message, and the status of a conversation."""
 
 from client.conversation import Conversation, Question
 from client.state import StateFolder
 from client.tokens import Tokens
-from client.trust import Peer, Server
+from client.trust import Endpoint, Peer
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, UnexpectedKind
 from common.wire.kinds import Kind, compose
 from tests.support import PorterTestCase, socket_pair
@@ -16,7 +16,7 @@ class ConversationTests(PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.peer.close)
         self.shown: list[str] = []
-        self.talk = self.conversation(Peer(Server("h", 1), "c", is_private=True))
+        self.talk = self.conversation(Peer(Endpoint("h", 1), "c", is_private=True))
 
     longest: int | None = 10_000
 
@@ -52,7 +52,7 @@ class ConversationTests(PorterTestCase):
         self.hear((Kind.SECRET, "Password: "))
         self.assertEqual(Question("[h:1] Password: ", True), self.talk.question)
 
-    def test_tokens_are_given_and_taken_without_a_word(self) -> None:
+    def test_tokens_are_sent_and_saved_without_output(self) -> None:
         self.hear((Kind.GET_TOKEN, ""))
         self.assertEqual("TOKEN", self.peer.receive_message())
         self.hear((Kind.SET_TOKEN, "abc"), (Kind.GET_TOKEN, ""))
@@ -72,25 +72,25 @@ class ConversationTests(PorterTestCase):
         self.assertEqual(["a\\x1b[2J\\r\nb\tc", "! \\u202e"], self.shown)
         self.assertEqual(Question("x\\ny\\x07", False), self.talk.question)
 
-    def test_what_is_no_kind_of_a_server_s_is_a_breach(self) -> None:
+    def test_a_kind_that_a_server_may_not_use_is_a_breach(self) -> None:
         self.peer.send_message("TOKEN abc")
         self.assertRaises(UnexpectedKind, self.receive)
 
-    def test_an_end_after_talk_is_done(self) -> None:
+    def test_an_end_after_a_text_has_the_status_done(self) -> None:
         self.hear((Kind.TEXT, "bye"))
         self.end()
         self.assertEqual(ExitStatus.DONE, self.talk.status)
 
-    def test_an_end_without_a_word_is_a_lost_connection(self) -> None:
-        with self.assertRaisesRegex(ConnectionLost, "without a word"):
+    def test_an_end_before_the_first_message_is_a_lost_connection(self) -> None:
+        with self.assertRaisesRegex(ConnectionLost, "before it said anything"):
             self.end()
 
-    def test_an_end_after_an_error_is_unavailable(self) -> None:
+    def test_an_end_after_an_error_has_the_status_unavailable(self) -> None:
         self.hear((Kind.ERROR, "the server is full"))
         self.end()
         self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
 
-    def test_an_error_followed_by_a_question_is_a_refusal_until_one_is_let_in(self) -> None:
+    def test_an_error_before_a_question_is_a_refusal_until_the_user_is_logged_in(self) -> None:
         self.hear((Kind.ASK, "Name: "))
         self.talk.send("x")
         self.hear((Kind.ERROR, "wrong"), (Kind.ASK, "Name: "))
@@ -109,15 +109,15 @@ class ConversationTests(PorterTestCase):
         self.end()
         self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
 
-    def test_what_the_server_said_last_is_shown_when_sending_fails(self) -> None:
+    def test_the_last_message_of_the_server_is_shown_when_sending_fails(self) -> None:
         self.peer.send_message("ERROR over the limit")
         self.peer.close()
         with self.assertRaises(ConnectionLost):
             self.talk.send("x")
         self.assertEqual(["! over the limit"], self.shown)
 
-    def test_where_others_can_listen_no_secret_is_asked_for_and_no_token_is_sent(self) -> None:
-        self.talk = self.conversation(Peer(Server("h", 1), "no TLS", is_private=False))
+    def test_no_secret_and_no_token_is_sent_where_others_can_listen(self) -> None:
+        self.talk = self.conversation(Peer(Endpoint("h", 1), "no TLS", is_private=False))
         self.hear((Kind.SET_TOKEN, "abc"), (Kind.GET_TOKEN, ""), (Kind.ASK, "Name: "))
         self.assertEqual("TOKEN", self.peer.receive_message())
         for secret in (None, "horse"):
@@ -127,7 +127,7 @@ class ConversationTests(PorterTestCase):
         self.talk.connection.close()
         self.assertIsNone(self.peer.receive_message())
 
-    def test_what_fills_no_screen_is_cut_and_a_prompt_too(self) -> None:
+    def test_a_long_text_and_a_long_prompt_are_cut(self) -> None:
         self.hear((Kind.TEXT, "x" * 10_001), (Kind.ASK, "\U000e0001" * 5000))
         self.assertEqual(["x" * 10_000 + "\n... and 1 more characters"], self.shown)
         self.assertEqual(Question("\\U000e0001" * 20, False), self.talk.question)
@@ -135,11 +135,11 @@ class ConversationTests(PorterTestCase):
         self.hear((Kind.TEXT, "x" * 10_001))
         self.assertEqual("x" * 10_001, self.shown[-1])
 
-    def test_a_server_that_asks_without_end_is_not_answered_without_end(self) -> None:
-        with self.assertRaisesRegex(ProtocolError, "asks and asks"):
+    def test_a_server_that_asks_for_the_token_again_and_again_is_a_breach(self) -> None:
+        with self.assertRaisesRegex(ProtocolError, "asks again and again"):
             self.hear(*[(Kind.GET_TOKEN, "")] * 17)
 
-    def test_taking_in_sends_nothing(self) -> None:
+    def test_take_in_sends_nothing(self) -> None:
         self.peer.send_message("GET-TOKEN")
         self.talk.take_in()
         self.assertTrue(self.talk.has_answers)

@@ -1,4 +1,4 @@
-"""The client as a program: which server it trusts, and what it sends to one that it does not."""
+"""The client as a program: which server it trusts, and what it sends to a server that it does not trust."""
 
 from tests.client.test_commandline import Behaviour
 from tests.support import PorterTestCase, outward_address
@@ -8,7 +8,7 @@ class Trusting(PorterTestCase):
     tls = True
     client = Behaviour.client
 
-    def test_a_changed_certificate_is_76_with_the_way_out_and_nothing_is_sent(self) -> None:
+    def test_a_changed_certificate_ends_with_76_and_advice_and_nothing_is_sent(self) -> None:
         with self.server("echo") as server:
             port = server.port
             self.assertEqual(0, self.client(server, input="x\n")[0])
@@ -27,10 +27,10 @@ class Trusting(PorterTestCase):
             self.assertEqual((0, "x\n", ""), self.client(server, "--pin", shown, input="x\n"))
             self.assertEqual((0, "x\n", ""), self.client(server, input="x\n"))
             self.assertEqual((0, f"127.0.0.1:{port} is forgotten\n", ""), self.client(server, "--forget"))
-            self.assertEqual((0, f"nothing was kept of 127.0.0.1:{port}\n", ""), self.client(server, "--forget"))
+            self.assertEqual((0, f"nothing is stored for 127.0.0.1:{port}\n", ""), self.client(server, "--forget"))
             self.assertEqual((0, "x\n", ""), self.client(server, input="x\n"))
 
-    def test_an_unknown_one_off_loopback_is_76_unless_it_is_accepted_or_pinned(self) -> None:
+    def test_an_unknown_certificate_ends_with_76_unless_it_is_accepted_or_pinned(self) -> None:
         host = outward_address()
         if host is None:
             self.skipTest("this machine has no address but loopback")
@@ -46,7 +46,7 @@ class Trusting(PorterTestCase):
             self.assertEqual(0, self.client(server, "--host", host, "--accept-new", input="x\n")[0])
             self.assertEqual(0, self.client(server, "--host", host, input="x\n")[0])
 
-    def test_a_token_kept_over_tls_is_not_sent_in_clear(self) -> None:
+    def test_a_token_saved_over_tls_is_not_sent_in_clear(self) -> None:
         with self.server("auth") as server:
             port = server.port
             self.client(server, input="Alice\ncorrect horse\ncorrect horse\n")
@@ -54,7 +54,7 @@ class Trusting(PorterTestCase):
             self.assertEqual((0, "", ""), self.client(server, "--no-tls"))
             self.assertFalse([line for line in server.log.messages if "back with a token" in line])
 
-    def test_the_two_sides_disagreeing_about_tls_is_told(self) -> None:
+    def test_a_disagreement_about_tls_is_reported(self) -> None:
         with self.server("echo") as server:
             status, _, errors = self.client(server, "--no-tls", input="x\n")
             self.assertEqual(69, status)

@@ -1,4 +1,4 @@
-"""The client against a server that means harm: it stays small, it ends when it is told to, and tells no secret."""
+"""The client against a hostile server: it takes little memory, ends on Ctrl-C, and reveals no secret."""
 
 import json
 import resource
@@ -25,7 +25,7 @@ MOST_MEMORY = 200 * 1024  # KiB
 
 
 class FloodingServer:
-    """Sends `data` again and again to the one client it accepts, until that is gone."""
+    """Sends `data` again and again to the one client that it accepts, until the client is gone."""
 
     def __init__(self, case: PorterTestCase, data: bytes) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -65,7 +65,7 @@ FLOODS = {
 
 
 class HastyServer(threading.Thread):
-    """Serves one client over TLS 1.2, and says its first words together with the last of the handshake."""
+    """Serves one client over TLS 1.2, and sends its first messages together with the end of the handshake."""
 
     def __init__(self, case: PorterTestCase, *texts: str) -> None:
         super().__init__()
@@ -99,14 +99,14 @@ class HastyServer(threading.Thread):
                 arrived.write(data)
 
 
-class Haste(PorterTestCase):
-    def test_what_comes_with_the_end_of_the_handshake_is_shown_in_a_pipe(self) -> None:
+class EarlyMessages(PorterTestCase):
+    def test_messages_that_come_with_the_handshake_are_shown_in_a_pipe(self) -> None:
         server = HastyServer(self, "TEXT at once", "TEXT and more")
         arguments = ("--port", server.port, "--no-input", "--accept-new")
         done = run_program(self.folder, "client", *arguments, input="bye\n")
         self.assertEqual("at once\nand more\n", done.stdout)
 
-    def test_and_on_a_terminal(self) -> None:
+    def test_messages_that_come_with_the_handshake_are_shown_on_a_terminal(self) -> None:
         server = HastyServer(self, "TEXT at once", "ASK well? ")
         client = Screen(self, "--port", server.port, "--no-input", "--accept-new")
         client.wait_for("at once", "well?")
@@ -122,7 +122,7 @@ class OnTerminal(PorterTestCase):
     def screen(self, server: FloodingServer) -> Screen:
         return Screen(self, "--port", str(server.port), "--no-input", "--no-tls")
 
-    def test_no_flood_makes_it_big_or_keeps_ctrl_c_from_it(self) -> None:
+    def test_a_flood_takes_little_memory_and_ctrl_c_still_works(self) -> None:
         for name, data in FLOODS.items():
             with self.subTest(name):
                 server = FloodingServer(self, data)
@@ -134,7 +134,7 @@ class OnTerminal(PorterTestCase):
                 self.assertEqual(130, client.status())
                 self.assertLess(time.monotonic() - pressed, 5)
 
-    def test_one_ctrl_c_is_enough_where_the_server_does_not_take_what_is_sent(self) -> None:
+    def test_one_ctrl_c_is_enough_when_the_server_does_not_read(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as listener:
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             listener.settimeout(PATIENCE)
@@ -145,13 +145,13 @@ class OnTerminal(PorterTestCase):
         with connection:
             connection.settimeout(PATIENCE)
             connection.sendall(encode("SECRET well? ") * 16)
-            self.assertTrue(connection.recv(1, socket.MSG_PEEK))  # it is sending a megabyte
+            self.assertTrue(connection.recv(1, socket.MSG_PEEK))  # the client is sending a megabyte
             client.type("\x03")
             self.assertEqual(130, client.status())
 
-    def test_who_asks_for_the_token_without_end_is_76(self) -> None:
+    def test_a_server_that_asks_for_the_token_again_and_again_ends_the_client_with_76(self) -> None:
         client = self.screen(FloodingServer(self, encode("GET-TOKEN") * 5000))
-        client.wait_for_line("it asks and asks")
+        client.wait_for_line("the server asks again and again")
         self.assertEqual(76, client.status())
 
 
@@ -162,7 +162,7 @@ class InPipe(PorterTestCase):
         super().setUp()
         self.run_programs_without_coverage()
 
-    def test_no_flood_keeps_ctrl_c_from_it(self) -> None:
+    def test_ctrl_c_works_during_a_flood(self) -> None:
         for name in ("small messages", "escape sequences", "questions"):
             with self.subTest(name):
                 server = FloodingServer(self, FLOODS[name])
@@ -187,13 +187,13 @@ class InPipe(PorterTestCase):
         self.assertEqual("a\\x1b" * 500_000 + "\n", out)
         self.assertLess(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss, MOST_MEMORY)
 
-    def test_a_message_that_is_announced_too_long_is_76_before_it_comes(self) -> None:
+    def test_an_announced_length_over_the_limit_ends_the_client_with_76_at_once(self) -> None:
         server = FloodingServer(self, b"\x0a\xff\xff\xff")
         status, out, errors = run_client(self.folder, server.port)
         self.assertEqual((76, ""), (status, out))
-        self.assertIn("does not keep to the protocol", errors)
+        self.assertIn("breaks the protocol", errors)
 
-    def test_a_token_of_ten_megabytes_is_not_kept(self) -> None:
+    def test_a_token_of_ten_megabytes_is_not_saved(self) -> None:
         server = FloodingServer(self, encode("SET-TOKEN " + "t" * 10_000_000) + encode("NONSENSE"))
         self.assertEqual(76, run_client(self.folder, server.port)[0])
         self.assertEqual([], [path.name for path in (self.folder / "state").rglob("*") if path.is_file()])
@@ -215,7 +215,7 @@ class InPipe(PorterTestCase):
 
 
 def _text_of(line: str) -> str:
-    """What a message of this length must have been: the log has lengths only."""
+    """Return the message of this length: the log has only lengths."""
     length = int(line.rpartition("received, ")[2].split()[0])
     return {len("TOKEN"): "TOKEN", len("TEXT Alice"): "TEXT Alice"}.get(length, line)
 
@@ -233,6 +233,6 @@ def run_client(folder: Path, port: int) -> tuple[int, str, str]:
 
 
 def most_memory(pid: int) -> int:
-    """The most a process has ever had in memory, in KiB."""
+    """Return the most memory that a process has ever had, in KiB."""
     status = Path(f"/proc/{pid}/status").read_text()
     return int(next(line.split()[1] for line in status.splitlines() if line.startswith("VmHWM")))

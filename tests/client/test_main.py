@@ -1,11 +1,11 @@
-"""How the client starts: Ctrl-C while the libraries are being loaded is no fault."""
+"""The start of the client: Ctrl-C while the libraries are being loaded is not an error."""
 
 from common import PROJECT_ROOT
 from tests.support import PorterTestCase, run_program
 
 
 class Start(PorterTestCase):
-    def test_ctrl_c_while_libraries_are_loaded_is_130_and_no_traceback(self) -> None:
+    def test_ctrl_c_while_libraries_are_loaded_ends_with_130_and_without_a_traceback(self) -> None:
         self.write("yaml.py", "raise KeyboardInterrupt\n")
         done = run_program(self.folder, "client", PYTHONPATH=f"{self.folder}:{PROJECT_ROOT}")
         self.assertEqual((130, "", ""), (done.returncode, done.stdout, done.stderr))

@@ -18,10 +18,10 @@ class ClientSettings(PorterTestCase):
     def test_a_missing_file_means_the_defaults(self) -> None:
         self.assertEqual(Settings(), load(self.folder / "none.yaml"))
 
-    def test_a_part_may_be_given(self) -> None:
+    def test_a_file_may_contain_only_some_of_the_keys(self) -> None:
         self.assertEqual(Settings(port=1234), load(self.write("c.yaml", "port: 1234\n")))
 
-    def test_everything_wrong_is_told_at_once(self) -> None:
+    def test_all_errors_of_a_file_are_reported_at_once(self) -> None:
         text = "host: ''\nport: 0\nport: 1\ntls: on\nmax_message: 0\nhots: x\n"
         with self.assertRaises(ConfigurationError) as caught:
             load(self.write("c.yaml", text))
@@ -30,8 +30,8 @@ class ClientSettings(PorterTestCase):
             "1:1: host: must not be empty, got ''",
             "2:1: port: must be from 1 to 65535, got 0",
             "3:1: port: given twice, first in line 2",
-            "4:1: tls: must be bool, got 'on'",
+            "4:1: tls: must be true or false, got 'on'",
             "5:1: max_message: must be from 1 to 67108864, got 0",
-            "6:1: hots: unknown key",
+            "6:1: hots: unknown key; the keys are host, port, tls, max_message",
         ]
         self.assertEqual(wanted, found)

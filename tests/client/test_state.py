@@ -1,4 +1,4 @@
-"""The client's private folder: whose it is, who may look in, and that nothing is half written."""
+"""The client's private folder: its owner, its modes, and files that are always whole."""
 
 import os
 import stat
@@ -25,13 +25,13 @@ class State(PorterTestCase):
     def keep(self, key: str, value: str) -> None:
         self.state.update("x.json", lambda kept: kept.update({key: value}))
 
-    def test_what_is_kept_is_there_later(self) -> None:
+    def test_a_saved_value_can_be_read_later(self) -> None:
         self.keep("a", "1")
         self.keep("b", "2")
         self.assertEqual({"a": "1", "b": "2"}, StateFolder(self.path).read("x.json"))
         self.assertEqual(["x.json"], os.listdir(self.path))
 
-    def test_reading_makes_nothing(self) -> None:
+    def test_reading_creates_nothing(self) -> None:
         self.assertEqual({}, self.state.read("x.json"))
         self.assertFalse(self.path.exists())
         self.write("file", "")
@@ -43,14 +43,14 @@ class State(PorterTestCase):
         modes = [mode(self.path), mode(self.path / "x.json"), mode(self.path / "history")]
         self.assertEqual([0o700, 0o600, 0o600], modes)
 
-    def test_a_file_that_has_grown_large_is_put_aside(self) -> None:
+    def test_a_file_that_has_become_too_large_is_renamed(self) -> None:
         for content in ("x" * 1_000_001, "y" * 1_000_001):
             self.state.file("history").write_text(content)
         self.assertEqual("", self.state.file("history").read_text())
         self.assertEqual(content, (self.path / "history.old").read_text())
         self.assertEqual([0o600, 0o600], [mode(self.path / name) for name in ("history", "history.old")])
 
-    def test_what_is_open_to_others_is_closed(self) -> None:
+    def test_a_folder_and_a_file_that_others_can_read_are_made_private(self) -> None:
         self.keep("a", "1")
         self.path.chmod(0o777)
         (self.path / "x.json").chmod(0o644)
@@ -77,14 +77,14 @@ class State(PorterTestCase):
         with mock.patch("os.geteuid", return_value=os.geteuid() + 1), self.assertRaises(Unavailable):
             self.state.read("x.json")
 
-    def test_what_is_no_plain_file_is_refused_and_not_waited_for(self) -> None:
+    def test_a_named_pipe_in_place_of_a_file_is_refused_at_once(self) -> None:
         self.keep("a", "1")
         (self.path / "x.json").unlink()
         os.mkfifo(self.path / "x.json")
         with self.assertRaisesRegex(Unavailable, "not a file of yours"):
             self.state.read("x.json")
 
-    def test_a_damaged_file_is_told_and_not_overwritten(self) -> None:
+    def test_a_damaged_file_is_reported_and_not_overwritten(self) -> None:
         self.keep("a", "1")
         for damage in ("{", "[]", "[" * 100_000, '{"a": ' + "1" * 1_000_001 + "}"):
             (self.path / "x.json").write_text(damage)
@@ -92,7 +92,7 @@ class State(PorterTestCase):
                 self.keep("b", "2")
             self.assertEqual(damage, (self.path / "x.json").read_text())
 
-    def test_clients_at_once_lose_nothing_of_each_other(self) -> None:
+    def test_clients_that_save_at_the_same_time_lose_nothing(self) -> None:
         threads = [threading.Thread(target=self.keep, args=[str(number), "x"]) for number in range(20)]
         for thread in threads:
             thread.start()
@@ -100,7 +100,7 @@ class State(PorterTestCase):
             thread.join(PATIENCE)
         self.assertEqual(20, len(self.state.read("x.json")))
 
-    def test_where_nothing_can_be_kept_it_is_unavailable(self) -> None:
+    def test_a_folder_that_cannot_be_created_raises_unavailable(self) -> None:
         self.write("file", "")
         blocked = StateFolder(self.folder / "file" / "porter")
         self.assertRaises(Unavailable, blocked.update, "x.json", lambda kept: None)

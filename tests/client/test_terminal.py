@@ -1,4 +1,4 @@
-"""The client on a terminal: a real one, read as a screen."""
+"""The client on a real terminal; the tests read its screen."""
 
 import contextlib
 import shutil
@@ -14,7 +14,15 @@ from common.wire.framing import encode
 from common.wire.kinds import Kind, compose
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Timeouts
-from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, outward_address, wait_until
+from tests.support import (
+    PATIENCE,
+    PorterTestCase,
+    RunningServer,
+    environment,
+    outward_address,
+    send_bytes,
+    wait_until,
+)
 
 
 class Screen:
@@ -35,7 +43,7 @@ class Screen:
         self.raw = b""
 
     def lines(self) -> list[str]:
-        """What a person sees, without the empty lines at the end."""
+        """Return the lines on the screen, without the empty lines at the end."""
         try:
             while True:
                 data = self.child.read_nonblocking(100_000, timeout=0)
@@ -80,7 +88,7 @@ class WithServer(PorterTestCase):
         tls = [] if self.tls else ["--no-tls"]
         return Screen(self, "--port", str(server.port), "--no-input", *tls, *arguments, **more)
 
-    def test_register_talk_leave_and_come_back_without_a_password(self) -> None:
+    def test_a_user_registers_and_comes_back_without_a_password(self) -> None:
         with self.server("auth") as server:
             client = self.client(server)
             client.wait_for("Name:")
@@ -104,7 +112,7 @@ class WithServer(PorterTestCase):
             for secret in ("horse", "Alice"):
                 self.assertNotIn(secret, history)
 
-    def test_ctrl_c_is_130_and_ctrl_d_0_at_every_prompt(self) -> None:
+    def test_ctrl_c_ends_with_130_and_ctrl_d_with_0_at_every_prompt(self) -> None:
         with self.server("auth") as server:
             for key, wanted in (("\x03", 130), ("\x04", 0)):
                 for answers in ([], ["Alice"], ["Alice", "correct horse"]):
@@ -120,14 +128,14 @@ class WithServer(PorterTestCase):
                     self.assertEqual(wanted, client.status(), (key, answers))
                     self.assertNotIn(b"Traceback", client.raw)
 
-    def test_exit_leaves_at_a_question_too_but_may_be_a_secret(self) -> None:
+    def test_exit_ends_the_client_at_a_question_too(self) -> None:
         with self.server("auth") as server:
             client = self.client(server)
             client.wait_for("Name:")
             client.enter("exit")
             self.assertEqual(0, client.status())
 
-    def test_three_wrong_passwords_are_77(self) -> None:
+    def test_three_wrong_passwords_end_the_client_with_77(self) -> None:
         with self.server("auth") as server:
             server.talk("127.0.0.2").register("Alice")
             client = self.client(server, NO_COLOR="1")
@@ -161,7 +169,7 @@ class WithServer(PorterTestCase):
             client.wait_for_line("the server is stopping")
             self.assertEqual(69, client.status())
 
-    def test_a_server_that_closes_says_so_too(self) -> None:
+    def test_the_client_reports_that_the_server_closed_the_connection(self) -> None:
         with self.server("auth") as server:
             token = server.talk().register("Alice")
             self.assertTrue(token)
@@ -175,7 +183,7 @@ class WithServer(PorterTestCase):
             client.wait_for_line("The server closed the connection.")
             self.assertEqual(0, client.status())
 
-    def test_history_is_there_the_next_time_unless_nothing_is_to_be_saved(self) -> None:
+    def test_the_history_is_saved_unless_no_save_is_given(self) -> None:
         with self.server("echo") as server:
             for arguments, wanted in ((["--no-save"], ">"), ([], ">"), ([], "> exit")):
                 client = self.client(server, *arguments)
@@ -190,7 +198,7 @@ class WithServer(PorterTestCase):
 
 
 class WhileTyping(PorterTestCase):
-    """Against a server that says what the test says, when it says so."""
+    """Uses a server that sends a message when the test says so."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -208,7 +216,7 @@ class WhileTyping(PorterTestCase):
     def say(self, kind: Kind, text: str) -> None:
         self.server_side.send_message(compose(kind, text))
 
-    def test_a_message_never_tears_the_line_being_typed(self) -> None:
+    def test_a_message_does_not_break_the_line_that_is_being_typed(self) -> None:
         self.client.type("half a li")
         self.client.wait_for("ready", "> half a li")
         for number in range(3):
@@ -219,7 +227,7 @@ class WhileTyping(PorterTestCase):
         self.client.enter()
         self.assertEqual("TEXT half a line", self.server_side.receive_message())
 
-    def test_a_question_interrupts_a_line_which_is_there_again_afterwards(self) -> None:
+    def test_a_question_interrupts_a_line_and_the_line_is_restored(self) -> None:
         self.client.type("a draft")
         self.client.wait_for("ready", "> a draft")
         self.say(Kind.ASK, "well? ")
@@ -229,7 +237,7 @@ class WhileTyping(PorterTestCase):
         self.say(Kind.TEXT, "good")
         self.client.wait_for("well? yes", "good", "> a draft")
 
-    def test_a_secret_shows_who_asks_and_what_was_typed_before_it_is_not_shown_again(self) -> None:
+    def test_a_question_for_a_secret_names_the_server_and_hides_earlier_input(self) -> None:
         self.client.type("hunter2")
         self.client.wait_for("ready", "> hunter2")
         self.say(Kind.SECRET, "psst? ")
@@ -239,12 +247,12 @@ class WhileTyping(PorterTestCase):
         self.say(Kind.TEXT, "good")
         self.client.wait_for(f"[{self.peer}] psst? *******", "good", ">")
 
-    def test_what_is_typed_before_the_next_question_is_not_shown(self) -> None:
+    def test_input_before_the_next_question_is_not_shown(self) -> None:
         self.say(Kind.ASK, "Name: ")
         self.client.wait_for("ready", "Name:")
         self.client.enter("Bob")
         self.assertEqual("TEXT Bob", self.server_side.receive_message())
-        self.say(Kind.SET_TOKEN, "x")  # says nothing to the user, who is not to be shown a prompt for it
+        self.say(Kind.SET_TOKEN, "x")  # the user sees nothing of it, and no prompt
         wait_until(lambda: "x" in self.tokens(), "the token")
         self.client.type("hunter2\r")
         self.say(Kind.SECRET, "Password: ")
@@ -266,13 +274,13 @@ class WhileTyping(PorterTestCase):
         self.say(Kind.ASK, "Well? ")
         self.assertEqual(0, self.client.status())
 
-    def test_what_is_no_utf_8_is_not_sent(self) -> None:
+    def test_input_that_is_not_utf8_is_not_sent(self) -> None:
         self.client.child.send(b"ab\xff\xfe\r")
         self.client.wait_for_line("That is not UTF-8 text; it was not sent.")
         self.client.enter("text")
         self.assertEqual("TEXT text", self.server_side.receive_message())
 
-    def test_a_history_that_cannot_be_written_stops_nothing(self) -> None:
+    def test_the_client_works_when_the_history_cannot_be_written(self) -> None:
         shutil.rmtree(self.folder / "state")
         self.client.enter("hello")
         self.assertEqual("TEXT hello", self.server_side.receive_message())
@@ -280,7 +288,7 @@ class WhileTyping(PorterTestCase):
         self.client.wait_for("> hello", "good", ">")
         self.assertNotIn(b"Traceback", self.client.raw)
 
-    def test_term_and_hup_end_it_and_put_the_terminal_back(self) -> None:
+    def test_sigterm_and_sighup_end_the_client_and_restore_the_terminal(self) -> None:
         for number in (signal.SIGTERM, signal.SIGHUP):
             for question in ("", "SECRET psst? "):
                 with (
@@ -299,34 +307,34 @@ class WhileTyping(PorterTestCase):
                         self.assertEqual(before, termios.tcgetattr(client.child.child_fd))
                         self.assertNotIn(b"Traceback", client.raw)
 
-    def test_what_a_server_says_cannot_move_the_cursor(self) -> None:
+    def test_the_text_of_a_server_cannot_move_the_cursor(self) -> None:
         self.client.type("a line")
         self.client.wait_for("ready", "> a line")
         self.say(Kind.TEXT, "\x1b[2J\x1b[1;1Hboo\x07")
         self.say(Kind.ASK, "\x1b[5mname\r? ")
         self.client.wait_for("ready", "\\x1b[2J\\x1b[1;1Hboo\\x07", "\\x1b[5mname\\r?")
 
-    def test_a_breach_by_the_server_is_76(self) -> None:
+    def test_a_breach_by_the_server_ends_the_client_with_76(self) -> None:
         self.server_side.send_message("NONSENSE")
-        self.client.wait_for_line("does not keep to the protocol")
+        self.client.wait_for_line("breaks the protocol")
         self.assertEqual(76, self.client.status())
 
-    def test_a_server_that_is_gone_is_69(self) -> None:
-        self.server_side._send_all(b"\0\0")
+    def test_a_lost_connection_ends_the_client_with_69(self) -> None:
+        send_bytes(self.server_side, b"\0\0")
         self.server_side.close()
-        self.client.wait_for_line("is lost: the peer ended it inside a message")
+        self.client.wait_for_line("is lost: the peer ended the connection inside a message")
         self.assertEqual(69, self.client.status())
 
 
 class Questions(PorterTestCase):
     tls = True
 
-    def test_host_and_port_are_asked_for_and_wrong_answers_explained(self) -> None:
+    def test_the_client_asks_for_host_and_port_and_explains_wrong_answers(self) -> None:
         with self.server("echo") as server:
             client = Screen(self)
             client.wait_for_line("Host [127.0.0.1]:")
             client.enter("nowhere.invalid")
-            client.wait_for_line("'nowhere.invalid' is not a host that can be found")
+            client.wait_for_line("there is no host 'nowhere.invalid'")
             client.enter("localhost")
             client.wait_for_line("Port [9090]:")
             client.enter("99999")
@@ -334,7 +342,7 @@ class Questions(PorterTestCase):
             client.enter(str(server.port))
             client.wait_for(">")
 
-    def test_ctrl_c_and_ctrl_d_at_these_questions(self) -> None:
+    def test_ctrl_c_and_ctrl_d_end_the_questions_for_host_and_port(self) -> None:
         for key, wanted in (("\x03", 130), ("\x04", 0)):
             for answers in (0, 1):
                 client = Screen(self)
@@ -346,14 +354,14 @@ class Questions(PorterTestCase):
                 self.assertEqual(wanted, client.status())
                 self.assertNotIn(b"Traceback", client.raw)
 
-    def test_nobody_there_is_69(self) -> None:
+    def test_a_missing_server_ends_the_client_with_69(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             port = free.getsockname()[1]
         client = Screen(self, "--host", "127.0.0.1", "--port", str(port))
         client.wait_for_line("is the server running there?")
         self.assertEqual(69, client.status())
 
-    def test_an_unknown_certificate_is_shown_and_asked_about(self) -> None:
+    def test_an_unknown_certificate_is_shown_and_the_user_is_asked(self) -> None:
         host = outward_address()
         if host is None:
             self.skipTest("this machine has no address but loopback")

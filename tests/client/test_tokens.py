@@ -1,11 +1,11 @@
-"""Tokens, like cookies: each belongs to host, port and certificate."""
+"""Tokens, which work like cookies: each belongs to a host, a port and a certificate."""
 
 from client.state import StateFolder
 from client.tokens import WITHOUT_TLS, Tokens, forget
-from client.trust import Peer, Server
+from client.trust import Endpoint, Peer
 from tests.support import PorterTestCase
 
-SERVER = Server("example.org", 9090)
+SERVER = Endpoint("example.org", 9090)
 
 
 class TokenTests(PorterTestCase):
@@ -15,7 +15,7 @@ class TokenTests(PorterTestCase):
 
     def tokens(
         self,
-        server: Server = SERVER,
+        server: Endpoint = SERVER,
         certificate: str = "SHA256:x",
         *,
         saves: bool = True,
@@ -23,21 +23,21 @@ class TokenTests(PorterTestCase):
     ) -> Tokens:
         return Tokens(self.state, Peer(server, certificate, is_private), saves=saves)
 
-    def test_a_token_is_there_for_the_next_run(self) -> None:
+    def test_a_token_is_saved_for_the_next_run(self) -> None:
         self.tokens().set("abc")
         self.assertEqual("abc", self.tokens().get())
 
-    def test_it_is_for_no_other_host_port_or_certificate_and_never_in_clear(self) -> None:
+    def test_a_token_is_only_sent_to_its_own_host_port_and_certificate(self) -> None:
         self.tokens().set("abc")
         for server, certificate in (
-            (Server("example.com", 9090), "SHA256:x"),
-            (Server("example.org", 9091), "SHA256:x"),
+            (Endpoint("example.com", 9090), "SHA256:x"),
+            (Endpoint("example.org", 9091), "SHA256:x"),
             (SERVER, "SHA256:y"),
             (SERVER, WITHOUT_TLS),
         ):
             self.assertEqual("", self.tokens(server, certificate).get())
 
-    def test_where_others_can_listen_none_is_sent_or_kept(self) -> None:
+    def test_no_token_is_sent_or_saved_where_others_can_listen(self) -> None:
         self.tokens(certificate=WITHOUT_TLS).set("abc")
         exposed = self.tokens(certificate=WITHOUT_TLS, is_private=False)
         self.assertEqual("", exposed.get())
@@ -45,28 +45,28 @@ class TokenTests(PorterTestCase):
         exposed.set("")
         self.assertEqual("abc", self.tokens(certificate=WITHOUT_TLS).get())
 
-    def test_an_empty_one_forgets(self) -> None:
+    def test_an_empty_token_deletes_the_saved_one(self) -> None:
         self.tokens().set("")
         self.tokens().set("abc")
         self.tokens().set("")
         self.assertEqual("", self.tokens().get())
 
-    def test_without_saving_it_lives_as_long_as_the_client(self) -> None:
+    def test_a_token_that_is_not_saved_lives_as_long_as_the_client(self) -> None:
         tokens = self.tokens(saves=False)
         tokens.set("abc")
         self.assertEqual(("abc", ""), (tokens.get(), self.tokens().get()))
         self.assertFalse((self.folder / "state").exists())
 
-    def test_one_of_absurd_length_is_not_kept(self) -> None:
+    def test_a_token_of_absurd_length_is_not_saved(self) -> None:
         self.tokens().set("x" * 10_000_000)
         self.assertEqual("", self.tokens().get())
 
-    def test_what_is_no_token_in_the_file_is_none(self) -> None:
+    def test_an_entry_of_the_file_that_is_no_token_is_ignored(self) -> None:
         self.state.update("tokens.json", lambda kept: kept.update({f"{SERVER} SHA256:x": 5}))
         self.assertEqual("", self.tokens().get())
 
-    def test_all_of_a_server_are_dropped_at_once_and_none_of_another(self) -> None:
-        other = Server("example.org", 90)
+    def test_forget_deletes_all_tokens_of_one_server_only(self) -> None:
+        other = Endpoint("example.org", 90)
         for server in (SERVER, other):
             for certificate in ("SHA256:x", WITHOUT_TLS):
                 self.tokens(server, certificate).set("abc")

@@ -1,11 +1,11 @@
-"""Which certificate is trusted: on first sight, the same later, never a changed one unasked."""
+"""Which certificate the client trusts: a first one, later the same one, and never a changed one by itself."""
 
 from client.state import StateFolder
-from client.trust import Policy, Server, Trust, checked_pin
+from client.trust import Endpoint, Policy, Trust, checked_pin
 from common.errors import TrustError, UsageError
 from tests.support import PorterTestCase
 
-SERVER = Server("example.org", 9090)
+SERVER = Endpoint("example.org", 9090)
 FIRST, SECOND = "SHA256:" + "a" * 43, "SHA256:" + "b" * 43
 PIPE = Policy()
 
@@ -30,18 +30,18 @@ class TrustTests(PorterTestCase):
     def known(self) -> object:
         return self.state.read("servers.json").get(str(SERVER))
 
-    def test_an_unknown_one_is_refused_in_a_pipe_with_the_way_in(self) -> None:
+    def test_an_unknown_certificate_is_refused_in_a_pipe_with_advice(self) -> None:
         with self.assertRaises(TrustError) as caught:
             self.check(FIRST)
         for part in (FIRST, "--pin", "--accept-new", "Nothing was sent"):
             self.assertIn(part, str(caught.exception))
         self.assertIsNone(self.known())
 
-    def test_a_loopback_one_is_taken_without_asking_and_kept(self) -> None:
+    def test_a_loopback_certificate_is_trusted_without_a_question_and_saved(self) -> None:
         self.check(FIRST, self.asking(False), is_loopback=True)
         self.assertEqual((FIRST, []), (self.known(), self.asked))
 
-    def test_on_a_terminal_the_user_is_shown_the_fingerprint_and_asked(self) -> None:
+    def test_a_user_at_a_terminal_sees_the_fingerprint_and_is_asked(self) -> None:
         self.assertRaises(TrustError, self.check, FIRST, self.asking(False))
         self.assertIsNone(self.known())
         self.check(FIRST, self.asking(True))
@@ -49,7 +49,7 @@ class TrustTests(PorterTestCase):
         self.check(FIRST, self.asking(False))
         self.assertEqual(2, len(self.asked))
 
-    def test_accept_new_takes_a_new_one_but_never_a_changed_one(self) -> None:
+    def test_accept_new_trusts_a_new_certificate_but_never_a_changed_one(self) -> None:
         self.check(FIRST, Policy(accept_new=True))
         for policy in (PIPE, Policy(accept_new=True), self.asking(True)):
             for is_loopback in (True, False):
@@ -59,26 +59,26 @@ class TrustTests(PorterTestCase):
             self.assertIn(part, str(caught.exception))
         self.assertEqual((FIRST, []), (self.known(), self.asked))
 
-    def test_a_pin_takes_only_what_it_names_and_keeps_it_in_place_of_another(self) -> None:
+    def test_a_pin_trusts_only_its_certificate_and_replaces_the_saved_one(self) -> None:
         self.assertRaises(TrustError, self.check, FIRST, Policy(pin=SECOND), is_loopback=True)
         self.check(FIRST, Policy(pin=FIRST))
         self.check(SECOND, Policy(pin=SECOND))
         self.assertEqual(SECOND, self.known())
 
-    def test_without_saving_nothing_is_kept(self) -> None:
+    def test_nothing_is_saved_if_the_policy_does_not_save(self) -> None:
         self.check(FIRST, Policy(accept_new=True, saves=False))
         self.assertFalse((self.folder / "state").exists())
 
-    def test_a_forgotten_one_is_unknown_again(self) -> None:
+    def test_a_forgotten_server_is_unknown_again(self) -> None:
         self.check(FIRST, Policy(accept_new=True))
         self.assertEqual([True, False], [self.trust.forget(SERVER) for _ in range(2)])
         self.check(SECOND, Policy(accept_new=True))
 
     def test_servers_are_known_by_host_and_port(self) -> None:
         self.check(FIRST, Policy(accept_new=True))
-        other = Server("example.org", 9091)
+        other = Endpoint("example.org", 9091)
         self.assertRaises(TrustError, self.trust.check, other, FIRST, is_loopback=False, policy=PIPE)
-        self.assertEqual("[::1]:9090", str(Server("::1", 9090)))
+        self.assertEqual("[::1]:9090", str(Endpoint("::1", 9090)))
 
     def test_a_fingerprint_has_one_form(self) -> None:
         self.assertEqual(FIRST, checked_pin(FIRST))

@@ -1,8 +1,8 @@
-"""Addresses: one spelling for one client, one source for one network."""
+"""Addresses: each client has one spelling, and each network is one source."""
 
 import unittest
 
-from common.addresses import canonical, is_local, show, show_endpoint, source
+from common.addresses import canonical, format_endpoint, format_peer, is_local, source
 
 
 class Addresses(unittest.TestCase):
@@ -15,10 +15,10 @@ class Addresses(unittest.TestCase):
         ):
             self.assertEqual(wanted, canonical(host))
 
-    def test_what_is_no_address_is_a_value_error(self) -> None:
+    def test_a_text_that_is_no_address_raises_value_error(self) -> None:
         self.assertRaises(ValueError, canonical, "localhost")
 
-    def test_ipv6_counts_by_its_64(self) -> None:
+    def test_ipv6_addresses_with_the_same_first_64_bits_are_one_source(self) -> None:
         self.assertEqual(source("2001:db8::1"), source("2001:db8::ffff:1"))
         self.assertNotEqual(source("2001:db8::1"), source("2001:db8:0:1::1"))
         self.assertEqual("10.0.0.1", source("::ffff:10.0.0.1"))
@@ -34,6 +34,6 @@ class Addresses(unittest.TestCase):
             self.assertEqual(local, is_local(host))
 
     def test_a_peer_is_shown_with_its_port(self) -> None:
-        self.assertEqual("127.0.0.1:5", show(("::ffff:127.0.0.1", 5, 0, 0)))
-        self.assertEqual("[::1]:5", show(("::1", 5, 0, 0)))
-        self.assertEqual("[::1]:80", show_endpoint("::1", 80))
+        self.assertEqual("127.0.0.1:5", format_peer(("::ffff:127.0.0.1", 5, 0, 0)))
+        self.assertEqual("[::1]:5", format_peer(("::1", 5, 0, 0)))
+        self.assertEqual("[::1]:80", format_endpoint("::1", 80))

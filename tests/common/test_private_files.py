@@ -1,4 +1,4 @@
-"""Private files: 0600 in 0700, whatever the umask."""
+"""Private files: 0600 in a folder of 0700, with any umask."""
 
 import contextlib
 import os
@@ -23,18 +23,18 @@ class PrivateFiles(PorterTestCase):
         super().setUp()
         self.addCleanup(os.umask, os.umask(0))
 
-    def test_folders_that_are_missing_are_closed_to_others(self) -> None:
+    def test_missing_folders_are_created_closed_to_others(self) -> None:
         make_private_folder(self.folder / "a" / "b")
         self.assertEqual([0o700, 0o700], [mode(self.folder / "a"), mode(self.folder / "a" / "b")])
 
-    def test_a_folder_that_is_there_is_left_as_it_is(self) -> None:
+    def test_an_existing_folder_keeps_its_mode(self) -> None:
         (self.folder / "a").mkdir(mode=0o755)
         make_private_folder(self.folder / "a")
         self.assertEqual(0o755, mode(self.folder / "a"))
 
-    def test_one_of_our_own_is_closed_to_others(self) -> None:
+    def test_the_data_folder_of_the_project_is_closed_to_others(self) -> None:
         (self.folder / "data").mkdir(mode=0o755)
-        with mock.patch.object(private_files, "_OURS", self.folder / "data"):
+        with mock.patch.object(private_files, "_DATA_FOLDER", self.folder / "data"):
             make_private_file(self.folder / "data" / "file")
         self.assertEqual(0o700, mode(self.folder / "data"))
 
@@ -45,13 +45,13 @@ class PrivateFiles(PorterTestCase):
         make_private_file(path)
         self.assertEqual(("kept", 0o600, 0o700), (path.read_text(), mode(path), mode(path.parent)))
 
-    def test_a_file_that_is_open_to_others_is_closed(self) -> None:
+    def test_a_file_that_others_can_read_is_made_private(self) -> None:
         path = self.write("file", "kept")
         path.chmod(0o644)
         make_private_file(path)
         self.assertEqual(("kept", 0o600), (path.read_text(), mode(path)))
 
-    def test_a_file_that_is_there_keeps_the_locks_that_this_process_holds_on_it(self) -> None:
+    def test_an_existing_file_keeps_the_locks_of_this_process(self) -> None:
         path = self.folder / "porter.db"
         with contextlib.closing(sqlite3.connect(path, isolation_level=None)) as database:
             database.execute("BEGIN IMMEDIATE")

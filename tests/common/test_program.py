@@ -1,4 +1,4 @@
-"""How the programs talk to who started them: questions, errors, statuses."""
+"""How the programs talk to their users: questions, errors, statuses."""
 
 import contextlib
 import io
@@ -29,22 +29,22 @@ def raising(error: BaseException) -> object:
 
 
 class Run(unittest.TestCase):
-    def test_the_status_of_main_is_that_of_the_program(self) -> None:
+    def test_the_program_ends_with_the_status_of_main(self) -> None:
         self.assertEqual((7, ""), outcome(lambda: 7))
 
-    def test_an_error_of_ours_is_one_line_and_its_status(self) -> None:
+    def test_a_porter_error_is_one_line_and_sets_the_status(self) -> None:
         self.assertEqual((69, "porter: no port\n"), outcome(raising(Unavailable("no port"))))
 
-    def test_problems_of_a_configuration_speak_for_themselves(self) -> None:
+    def test_each_problem_of_a_configuration_is_one_line_without_a_prefix(self) -> None:
         problems = [Problem("a.yaml", 1, 2, "x", "bad"), Problem("a.yaml", 2, 2, "y", "bad")]
         self.assertEqual(
             (78, "a.yaml:1:2: x: bad\na.yaml:2:2: y: bad\n"), outcome(raising(ConfigurationError(problems)))
         )
 
-    def test_ctrl_c_is_130_without_a_traceback(self) -> None:
+    def test_ctrl_c_ends_with_130_and_without_a_traceback(self) -> None:
         self.assertEqual((130, ""), outcome(raising(KeyboardInterrupt())))
 
-    def test_a_reader_that_has_had_enough_is_no_traceback(self) -> None:
+    def test_a_reader_that_closes_the_pipe_causes_no_traceback(self) -> None:
         code = "from common.program import run\nrun(lambda: [print('x' * 1000) for _ in range(1000)] and 0)"
         head = subprocess.run(
             f'"{sys.executable}" -c "{code}" | head -c 1', shell=True, capture_output=True, text=True
@@ -64,7 +64,7 @@ class CommandLine(unittest.TestCase):
                 return int(end.code or 0), text.getvalue()
         return -1, text.getvalue()
 
-    def test_a_wrong_option_is_64_and_says_where_help_is(self) -> None:
+    def test_a_wrong_option_ends_with_64_and_points_to_the_help(self) -> None:
         status, text = self.parse("--prot", "1")
         self.assertEqual(64, status)
         self.assertIn("--prot", text)
@@ -73,13 +73,13 @@ class CommandLine(unittest.TestCase):
     def test_options_are_not_abbreviated(self) -> None:
         self.assertEqual(64, self.parse("--po", "1")[0])
 
-    def test_version_and_help_are_0(self) -> None:
+    def test_version_and_help_end_with_0(self) -> None:
         status, text = self.parse("--version")
         self.assertEqual(0, status)
         self.assertRegex(text, r"Porter \d+\.\d+\.\d+ \(Python 3\.\d+\.\d+, OpenSSL ")
         self.assertEqual(0, self.parse("--help")[0])
 
-    def test_an_empty_variable_is_unset(self) -> None:
+    def test_an_empty_environment_variable_counts_as_unset(self) -> None:
         with mock.patch.dict("os.environ", {"PORTER_X": ""}):
             self.assertIsNone(environment("PORTER_X"))
         with mock.patch.dict("os.environ", {"PORTER_X": "y"}):
@@ -128,6 +128,6 @@ class Questions(unittest.TestCase):
         self.assertIn("not UTF-8", shown.getvalue())
         self.assertTrue(shown.getvalue().endswith("\n"))
 
-    def test_without_a_terminal_nobody_is_there(self) -> None:
+    def test_a_pipe_is_not_a_terminal(self) -> None:
         with mock.patch.object(sys, "stdin", io.StringIO("")):
             self.assertFalse(has_terminal())

@@ -1,4 +1,4 @@
-"""The filter: what could move a cursor or forge a line is made visible."""
+"""The filter for text: characters that could move a cursor or forge a line become visible."""
 
 import sys
 import tracemalloc
@@ -43,7 +43,7 @@ class Visible(unittest.TestCase):
         ):
             self.assertEqual(shown, visible(text))
 
-    def test_what_is_to_be_kept_is_kept(self) -> None:
+    def test_characters_that_must_be_kept_are_kept(self) -> None:
         self.assertEqual("a\n\tb\\r", visible("a\n\tb\r", keep="\n\t"))
 
     @given(st.text())
@@ -51,7 +51,7 @@ class Visible(unittest.TestCase):
         left = {character for character in visible(text) if unicodedata.category(character) in UNSAFE}
         self.assertLessEqual(left, JOINERS)
 
-    def test_it_knows_every_character_that_this_python_knows(self) -> None:
+    def test_every_unsafe_character_that_this_python_knows_is_shown(self) -> None:
         wrong = [
             hex(code)
             for code in range(sys.maxunicode + 1)
@@ -61,7 +61,7 @@ class Visible(unittest.TestCase):
         wrong += [hex(ord(character)) for character in formats - JOINERS if visible(character) == character]
         self.assertEqual([], wrong)
 
-    def test_millions_of_them_cost_no_gigabyte(self) -> None:
+    def test_millions_of_characters_take_less_than_100_megabytes(self) -> None:
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         self.assertEqual(3_000_000 * 5, len(visible("a\x1b" * 3_000_000)))

@@ -1,4 +1,4 @@
-"""YAML files: values, places, and every way of being wrong."""
+"""YAML files: values, positions, and all kinds of errors."""
 
 from common.errors import ConfigurationError
 from common.yamlfile import Document, read
@@ -19,14 +19,14 @@ class YamlFiles(PorterTestCase):
         wanted = {"a": 22, "b": "22:30", "c": "on", "d": "2026-11-22", "e": 1000.0}
         self.assertEqual({**wanted, "f": True, "g": None, "h": 1.5, "i": "no"}, document.value)
 
-    def test_every_key_and_item_has_its_place(self) -> None:
-        places = self.read("a:\n  b: [1, {c: 2}]\n").places
-        self.assertEqual((1, 1), places["a",])
-        self.assertEqual((2, 3), places["a", "b"])
-        self.assertEqual((2, 10), places["a", "b", 1])
-        self.assertEqual((2, 11), places["a", "b", 1, "c"])
+    def test_every_key_and_item_has_its_position(self) -> None:
+        positions = self.read("a:\n  b: [1, {c: 2}]\n").positions
+        self.assertEqual((1, 1), positions["a",])
+        self.assertEqual((2, 3), positions["a", "b"])
+        self.assertEqual((2, 10), positions["a", "b", 1])
+        self.assertEqual((2, 11), positions["a", "b", 1, "c"])
 
-    def test_a_problem_is_placed_where_its_key_is_or_would_be(self) -> None:
+    def test_a_problem_has_the_position_of_its_key_or_of_the_mapping_that_lacks_it(self) -> None:
         document = self.read("a:\n  b: 1\n")
         self.assertEqual((2, 3), (document.problem(("a", "b"), "x").line, document.problem(("a", "b"), "x").column))
         self.assertEqual(1, document.problem(("a", "missing"), "x").line)
@@ -39,7 +39,7 @@ class YamlFiles(PorterTestCase):
     def test_an_empty_file_is_an_empty_mapping(self) -> None:
         self.assertEqual({}, self.read("# nothing\n").value)
 
-    def test_what_is_not_yaml_is_told_with_its_place(self) -> None:
+    def test_a_text_that_is_not_yaml_is_reported_with_its_position(self) -> None:
         self.assertIn("file.yaml:2:1: not YAML:", self.problem("a: [\n"))
         self.assertIn("not YAML", self.problem("a: \x00\n"))
         for tagged in (
@@ -59,7 +59,7 @@ class YamlFiles(PorterTestCase):
         self.assertIn("must hold a mapping", self.problem("- a\n"))
         self.assertIn("must hold a mapping", self.problem("word\n"))
 
-    def test_a_missing_file_is_told(self) -> None:
+    def test_a_missing_file_is_reported(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "No such file"):
             read(self.folder / "none.yaml")
 
@@ -75,6 +75,6 @@ class YamlFiles(PorterTestCase):
         self.assertIn("not YAML", self.problem("? [a]\n: 1\n"))
         self.assertIn("larger than", self.problem("#" * 1_000_001))
 
-    def test_keys_that_are_no_words_are_kept_and_placed(self) -> None:
+    def test_keys_that_are_not_strings_are_kept(self) -> None:
         self.assertEqual({None: 1, 5: 2}, self.read("~: 1\n5: 2\n").value)
         self.assertEqual({1: 1}, self.read("1: 1\n1.0: 2\n").value | {1: 1})

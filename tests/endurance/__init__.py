@@ -3,4 +3,4 @@
 import os
 
 LONG = bool(os.environ.get("PORTER_LONG_TESTS"))
-"""Whether to take the time that a run before a release may take."""
+"""Whether this is the long run before a release."""

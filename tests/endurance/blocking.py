@@ -1,4 +1,4 @@
-"""Handlers of one's own: one that can never be prepared, one that has a reload asked for amid the start."""
+"""Handlers for the tests: one whose preparation never ends, and one that requests a reload during the start."""
 
 import os
 import signal
@@ -18,5 +18,5 @@ class BlockingHandler(Handler):
 class ImpatientHandler(Handler):
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> None:
-        if threading.current_thread() is threading.main_thread():  # which reloads are not done in
+        if threading.current_thread() is threading.main_thread():  # a reload runs in another thread
             os.kill(os.getpid(), signal.SIGHUP)

@@ -1,4 +1,4 @@
-"""What the tests of endurance break and look at: a disk that fills up, system calls that fail; memory, threads."""
+"""Faults for the endurance tests: a full disk, failing system calls. Measures memory, threads and descriptors too."""
 
 import contextlib
 import shutil
@@ -28,7 +28,7 @@ needs_strace = unittest.skipUnless(_can_trace(), "strace is not installed, or ma
 
 
 class SmallDisk:
-    """A file system of its own, seen by the one server that is started `under` it."""
+    """A small file system. Only the server that is started `under` it sees it."""
 
     def __init__(self, folder: Path, kib: int) -> None:
         folder.mkdir()
@@ -40,7 +40,7 @@ class SmallDisk:
         ]
 
     def path(self, server: ServerProcess) -> Path:
-        """The folder, as it is seen from outside."""
+        """Return the folder's path from outside."""
         return Path(f"/proc/{server.process.pid}/root{self._folder}")
 
     @contextlib.contextmanager
@@ -56,12 +56,12 @@ class SmallDisk:
 
 
 def failing_calls(server: ServerProcess, calls: Sequence[str], error: str) -> AbstractContextManager[None]:
-    """Inside, these system calls of the running server fail."""
+    """Make these system calls of the running server fail inside."""
     return _injected(server, calls, f"error={error}")
 
 
 def killed_at_call(server: ServerProcess, calls: Sequence[str], number: int) -> AbstractContextManager[None]:
-    """Inside, the running server is killed when one of its threads makes the so-and-so-manieth of these calls."""
+    """Inside, kill the running server when one of its threads makes its `number`th of these calls."""
     return _injected(server, calls, f"signal=KILL:when={number}")
 
 
@@ -82,13 +82,13 @@ def _injected(server: ServerProcess, calls: Sequence[str], fault: str) -> Iterat
         tracer.terminate()
         try:
             tracer.communicate(timeout=0.5)
-        except subprocess.TimeoutExpired:  # it may wait for ever for threads that were killed
+        except subprocess.TimeoutExpired:  # strace may wait for ever for killed threads
             tracer.kill()
             tracer.communicate(timeout=PATIENCE)
 
 
 def memory(pid: int, key: str = "VmRSS") -> int:
-    """KiB in memory (VmHWM: the most there ever were)."""
+    """Return the KiB in memory (VmHWM: the most so far)."""
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
     return int(next(line.split()[1] for line in lines if line.startswith(key)))
 

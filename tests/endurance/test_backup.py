@@ -13,7 +13,7 @@ from tests.support import PATIENCE, PorterTestCase
 
 class Backup(PorterTestCase):
     def copy(self, source: str, target: str) -> None:
-        """By the command of the document, with other files."""
+        """Run the command of the document with these files."""
         text = (PROJECT_ROOT / "docs" / "operations.md").read_text()
         (line,) = [line for line in text.splitlines() if ".backup(" in line and "'data/porter.db').backup" in line]
         code = line.partition('-c "')[2].rstrip('"')
@@ -22,7 +22,7 @@ class Backup(PorterTestCase):
         code = code.replace("SOURCE", source).replace("TARGET", target)
         subprocess.run([sys.executable, "-c", code], check=True, cwd=self.folder, timeout=PATIENCE)
 
-    def test_what_was_backed_up_is_there_again_and_what_came_later_is_not(self) -> None:
+    def test_a_restored_backup_has_the_old_accounts_and_not_the_newer_ones(self) -> None:
         server = self.start_process("auth")
         token = server.talk().register("Alice")
         self.copy("data/porter.db", "copy.db")
@@ -33,7 +33,7 @@ class Backup(PorterTestCase):
         ended.say("/logout")
         ended.expect(Kind.SET_TOKEN, "")
         self.copy("copy.db", "data/porter.db")
-        later.expect(Kind.ERROR, "your session was ended")  # since something was ended after the backup
+        later.expect(Kind.ERROR, "your session was ended")  # because a session was ended after the backup
         client = server.talk()
         client.give_token(token)
         client.expect(Kind.TEXT)

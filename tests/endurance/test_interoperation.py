@@ -1,4 +1,4 @@
-"""Clients of another make: Twisted's Int32StringReceiver talks to echo, as the wire's description promises."""
+"""A client of another make: Twisted's Int32StringReceiver talks to echo, as the description of the wire promises."""
 
 import subprocess
 import sys
@@ -37,7 +37,7 @@ reactor.run()
 
 
 class Twisted(PorterTestCase):
-    def test_what_it_sends_comes_back_and_a_breach_is_told(self) -> None:
+    def test_twisted_gets_its_messages_back_and_an_error_for_a_breach(self) -> None:
         server = self.start_process("echo")
         done = subprocess.run(
             [sys.executable, "-c", CLIENT, str(server.port)], capture_output=True, text=True, timeout=PATIENCE

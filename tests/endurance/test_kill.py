@@ -1,4 +1,4 @@
-"""kill -9 at any moment: what was acknowledged is there afterwards, what was not is wholly there or not at all."""
+"""kill -9 at any moment: acknowledged changes are there afterwards; other changes are there whole or not at all."""
 
 import contextlib
 import random
@@ -19,7 +19,7 @@ WRITES = ("pwrite64", "fdatasync", "fsync", "unlink", "ftruncate")
 
 @dataclass
 class Life:
-    """What one client was told of its account; what it asked for last may have happened or not."""
+    """One client's knowledge of its account. The last request, `asked`, may have happened or not."""
 
     name: str
     password: str = ""
@@ -101,7 +101,7 @@ class Killed(PorterTestCase):
             if life.token and not life.asked:
                 self.assertTrue(self.is_good(server, life.token), life)
 
-    def test_at_random_moments_under_load(self) -> None:
+    def test_a_kill_at_a_random_moment_under_load_loses_nothing_acknowledged(self) -> None:
         chance = random.Random(4)
         lives: list[Life] = []
         for number in range(100 if LONG else 3):
@@ -123,12 +123,12 @@ class Killed(PorterTestCase):
             lives += fresh
         self.assertTrue(any(life.password for life in lives) and any(life.asked for life in lives))
 
-    def live(self, server: ServerProcess, life: Life, taste: float) -> None:
-        """Register, and then change the password again and again, or log out; until the server is gone."""
+    def live(self, server: ServerProcess, life: Life, choice: float) -> None:
+        """Register, then log out or change the password again and again, until the server is gone."""
         with contextlib.suppress(ConnectionEnded, OSError, AssertionError):
             client = server.talk()
             life.register(client)
-            if taste < 0.2:
+            if choice < 0.2:
                 life.log_out(client)
             number = 0
             while life.token:
@@ -136,7 +136,7 @@ class Killed(PorterTestCase):
                 life.change_password(client, f"horse number {number}")
 
     @needs_strace
-    def test_at_each_write_of_a_registration(self) -> None:
+    def test_a_kill_at_any_write_of_a_registration_leaves_it_whole_or_absent(self) -> None:
         survived = False
         number = 0
         while not survived:
@@ -155,4 +155,4 @@ class Killed(PorterTestCase):
             self.check(again, life)
             again.close()
             self.check_integrity()
-        self.assertGreater(number, 30)  # so many writes there are at least
+        self.assertGreater(number, 30)  # a registration makes at least this many writes

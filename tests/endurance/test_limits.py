@@ -1,4 +1,4 @@
-"""Each deadline and limit of the configuration, against a server process: it ends what it should, and in time."""
+"""Each deadline and limit of the configuration, in a server process: the right connections end, and in time."""
 
 import socket
 import ssl
@@ -11,10 +11,10 @@ from common.errors import ConnectionLost
 from common.wire.framing import encode
 from common.wire.kinds import Kind
 from common.wire.sockets import MessageSocket
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, at_once, wait_until
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, at_once, scaled, send_bytes, wait_until
 
-SOON = 1.0  # the scaled deadline of each test, which what is done in time must meet on a busy machine, too
-LATE = 3.0  # what a busy machine may add
+SOON = scaled(1.0)  # the deadline in each test; a client that is in time must meet it on a busy machine, too
+LATE = scaled(3.0)  # the delay that a busy machine may add
 
 
 class Behaviour:
@@ -23,19 +23,19 @@ class Behaviour:
         return self.server_process
 
     def drip(self: Any, client: MessageSocket, message: bytes) -> None:
-        """Send a byte every few milliseconds, until the server has had enough."""
+        """Send a byte every few milliseconds until the server closes the connection."""
         pause = threading.Event()
         try:
             for byte in message:
-                client._send_all(bytes([byte]))
-                pause.wait(0.01)
+                send_bytes(client, bytes([byte]))
+                pause.wait(scaled(0.01))
         except ConnectionLost:
             pass
 
-    def ends_in_time(
+    def assert_ends_in_time(
         self: Any, client: MessageSocket, wanted: str, do: Callable[[], object] = lambda: None, since: float = 0
     ) -> None:
-        """That the server says `ERROR wanted` and closes, no sooner than it may `since` that time, or now."""
+        """Assert that the server says `ERROR wanted` and closes, SOON after `since` (or now) and not before."""
         start = since or time.monotonic()
         do()
         self.assertEqual(f"ERROR {wanted}", client.receive_message())
@@ -44,44 +44,44 @@ class Behaviour:
         self.assertTrue(SOON * 0.9 <= took <= SOON + LATE, took)
         self.server_process.wait_for_log(wanted)
 
-    def test_a_login_is_finished_in_time_or_not_at_all(self: Any) -> None:
+    def test_a_login_that_is_not_complete_in_time_is_ended(self: Any) -> None:
         server = self.begin("auth", login_timeout=SOON, message_timeout=60)
-        late = f"not logged in within {SOON:g} seconds"
+        late = f"the login was not complete after {SOON:g} seconds"
         start = time.monotonic()
         client = server.talk()
         client.give_token()
         client.expect(Kind.ASK)
-        self.ends_in_time(client.connection, late, since=start)
+        self.assert_ends_in_time(client.connection, late, since=start)
         start = time.monotonic()
         dripping = server.talk()
         dripping.give_token()
         dripping.expect(Kind.ASK)
-        self.ends_in_time(
+        self.assert_ends_in_time(
             dripping.connection, late, lambda: self.drip(dripping.connection, encode("x" * 200)[:200]), start
         )
 
-    def test_a_message_that_drips_ends_in_time(self: Any) -> None:
+    def test_a_message_sent_too_slowly_is_ended_in_time(self: Any) -> None:
         server = self.begin("echo", message_timeout=SOON)
         client = server.connect()
         client.send_message("first")
         client.receive_message()
-        self.ends_in_time(
+        self.assert_ends_in_time(
             client,
             f"a message was not complete after {SOON:g} seconds",
             lambda: self.drip(client, encode("x" * 200)[:200]),
         )
 
-    def test_a_message_that_drips_after_the_login_ends_in_time(self: Any) -> None:
+    def test_a_message_sent_too_slowly_after_the_login_is_ended_in_time(self: Any) -> None:
         server = self.begin("auth", message_timeout=SOON)
         client = server.talk()
         client.register("Alice")
-        self.ends_in_time(
+        self.assert_ends_in_time(
             client.connection,
             f"a message was not complete after {SOON:g} seconds",
             lambda: self.drip(client.connection, encode("x" * 200)[:200]),
         )
 
-    def test_who_is_idle_is_ended_and_who_talks_is_not(self: Any) -> None:
+    def test_an_idle_client_is_ended_and_a_talking_one_is_not(self: Any) -> None:
         server = self.begin("echo", idle_timeout=SOON)
         talking, idle = server.connect(), server.connect()
         idle.send_message("hello")
@@ -91,17 +91,17 @@ class Behaviour:
             talking.send_message(str(said))
             self.assertEqual(str(said), talking.receive_message())
             said += 1
-        self.assertEqual(f"ERROR no message for {SOON:g} seconds", idle.receive_message())
+        self.assertEqual(f"ERROR no message came for {SOON:g} seconds", idle.receive_message())
         self.assertIsNone(idle.receive_message())
 
-    def test_who_never_reads_is_ended_and_others_are_served(self: Any) -> None:
+    def test_a_client_that_never_reads_is_ended_and_others_are_served(self: Any) -> None:
         server = self.begin("echo", send_timeout=SOON)
-        deaf = server.connect()
+        not_reading = server.connect()
         flood = encode("x" * 60_000)
         start = time.monotonic()
         try:
             while True:
-                deaf._send_all(flood)
+                send_bytes(not_reading, flood)
         except ConnectionLost:
             pass
         self.assertLess(time.monotonic() - start, SOON + LATE)
@@ -110,7 +110,7 @@ class Behaviour:
         other.send_message("x")
         self.assertEqual("x", other.receive_message())
 
-    def test_of_more_than_there_are_places_for_exactly_so_many_are_served(self: Any) -> None:
+    def test_exactly_as_many_clients_are_served_as_there_are_slots(self: Any) -> None:
         server = self.begin("echo", max_connections=10)
         served: list[MessageSocket] = []
         refused: list[int] = []
@@ -122,7 +122,7 @@ class Behaviour:
                 if client.receive_message() == "x":
                     served.append(client)
                     return
-            except ConnectionLost:  # over TLS it may just be closed
+            except ConnectionLost:  # over TLS the connection may just be closed
                 self.assertTrue(self.tls)
             refused.append(1)
 
@@ -143,7 +143,7 @@ class Behaviour:
         except (ConnectionLost, ConnectionResetError):
             return False
 
-    def test_one_address_has_no_more_places_however_it_is_spelled(self: Any) -> None:
+    def test_an_address_gets_no_extra_slots_by_another_spelling(self: Any) -> None:
         server = self.start_process("echo", host="::", limits={"max_connections_per_address": 2})
         for _ in range(2):  # IPv4, which arrives as ::ffff:127.0.0.1
             self.assertTrue(self.is_served(server))
@@ -160,7 +160,7 @@ class Plain(Behaviour, PorterTestCase):
 class Secure(Behaviour, PorterTestCase):
     tls = True
 
-    def test_a_handshake_is_finished_in_time_or_not_at_all(self) -> None:
+    def test_a_handshake_that_is_not_complete_in_time_is_ended(self) -> None:
         server = self.begin("echo", handshake_timeout=SOON)
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
@@ -176,5 +176,5 @@ class Secure(Behaviour, PorterTestCase):
                 while client.recv(10_000):
                     pass
             self.assertTrue(SOON * 0.9 <= time.monotonic() - start <= SOON + LATE)
-        text = f"no TLS handshake within {SOON:g} seconds"
+        text = f"the TLS handshake was not complete after {SOON:g} seconds"
         wait_until(lambda: server.log().count(text) == 4, "a line for each")

@@ -1,4 +1,4 @@
-"""A thousand hostile clients cost little memory, whatever they announce, and none when they are gone."""
+"""A thousand hostile clients cost little memory, whatever they send, and hardly any after they have left."""
 
 import contextlib
 import resource
@@ -12,12 +12,12 @@ from common.wire.framing import HEADER, encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Timeouts
 from tests.endurance.faults import descriptors, memory, threads
-from tests.support import PorterTestCase, ServerProcess, at_once, wait_until
+from tests.support import PorterTestCase, ServerProcess, at_once, scaled, send_bytes, wait_until
 
 LARGE = "x" * 65_536
 CLIENTS = 1000
-MOST = 64 * 1024  # KiB
-LEFT = 36 * 1024
+MOST = 64 * 1024  # KiB while they are connected
+LEFT = 36 * 1024  # KiB after they have left
 
 
 class Behaviour:
@@ -29,7 +29,7 @@ class Behaviour:
         self.addCleanup(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
 
     def sources(self: Any) -> list[str]:
-        """An address for each, so that no limit by address is reached."""
+        """Return an address for each client, so that no limit per address is reached."""
         return [f"127.0.0.{number % 20 + 2}" for number in range(CLIENTS)]
 
     def crowd(self: Any, server: ServerProcess) -> list[MessageSocket]:
@@ -40,7 +40,7 @@ class Behaviour:
         return client.receive_message()
 
     def check(self: Any, *parts: bytes, do: Callable[[MessageSocket], object] = lambda client: None) -> None:
-        """A thousand send these bytes each, or `do` this, and then nothing."""
+        """Have a thousand clients send these bytes each, or call `do` with each, and then stay silent."""
         server = self.start_process("echo")
         pid = server.process.pid
         first = server.connect()
@@ -49,7 +49,7 @@ class Behaviour:
         crowd = self.crowd(server)
         for part in parts:
             for client in crowd:
-                client._send_all(part)
+                send_bytes(client, part)
         for client in crowd:
             do(client)
         wait_until(lambda: threads(pid) >= CLIENTS, "a thread for each")
@@ -60,51 +60,51 @@ class Behaviour:
         wait_until(lambda: threads(pid) <= before[1] and descriptors(pid) <= before[2], "as it was before")
         self.assertLess(memory(pid) - before[0], LEFT)
 
-    def test_a_length_announced_and_begun(self: Any) -> None:
+    def test_an_announced_message_that_has_begun_costs_little(self: Any) -> None:
         self.check(HEADER.pack(65535), b"x" * 100)
 
 
 class Plain(Behaviour, PorterTestCase):
-    def test_a_large_message_that_lacks_its_last_bytes(self) -> None:
+    def test_a_large_message_without_its_last_bytes_costs_little(self) -> None:
         self.check(HEADER.pack(65535) + b"x" * 60_000)
 
-    def test_a_large_message_long_ago(self) -> None:
+    def test_an_earlier_large_message_costs_little(self) -> None:
         self.check(do=lambda client: self.assertEqual(LARGE, self.echo(client, LARGE)))
 
-    def test_messages_that_are_never_read_back(self) -> None:
+    def test_unread_echoes_cost_little(self) -> None:
         self.check_floods(encode("x" * 4000))
 
-    def test_short_messages_that_are_never_read_back(self) -> None:
+    def test_unread_short_echoes_cost_little(self) -> None:
         self.check_floods(encode("ab"))
 
     def check_floods(self, message: bytes) -> None:
-        """A tenth as many send this until it is no use any more, and never read; each costs no more."""
+        """Have a tenth of the clients send this until the server takes no more, and never read. Each adds little."""
         server = self.start_process("echo")
         self.assertEqual("hello", self.echo(server.connect(), "hello"))
         before = memory(server.process.pid)
-        crowd = [self.deaf(server, source) for source in self.sources()[: CLIENTS // 10]]
+        crowd = [self.connect_not_reading(server, source) for source in self.sources()[: CLIENTS // 10]]
         at_once(*[partial(self.flood, client, message * (60_000 // len(message))) for client in crowd])
         self.assertLess(memory(server.process.pid, "VmHWM") - before, MOST / 10)
 
-    def deaf(self, server: ServerProcess, source: str) -> MessageSocket:
+    def connect_not_reading(self, server: ServerProcess, source: str) -> MessageSocket:
         client = MessageSocket()
         self.addCleanup(client.close)
-        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # else the kernel takes megabytes for it
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)  # otherwise the kernel buffers megabytes
         client.bind((source, 0))
         client.connect(("127.0.0.1", server.port))
-        client.timeouts = Timeouts(send=0.5)
+        client.timeouts = Timeouts(send=scaled(0.5))
         return client
 
     def flood(self, client: MessageSocket, data: bytes) -> None:
         with contextlib.suppress(ConnectionLost):
             while True:
-                client._send_all(data)
+                send_bytes(client, data)
 
 
 class Secure(Behaviour, PorterTestCase):
     tls = True
 
-    def test_silence_in_the_handshake(self) -> None:
+    def test_silent_clients_in_the_handshake_cost_little(self) -> None:
         server = self.start_process("echo")
         server.connect()
         before = memory(server.process.pid)

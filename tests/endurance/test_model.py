@@ -1,6 +1,6 @@
-"""A server and a model of it are led through the same life, chosen by hypothesis: they must never differ.
+"""A server and a model of it go through the same events, chosen by hypothesis: they must never differ.
 
-People register, log in, come back, log out; sessions expire; accounts are disabled; the server restarts or is killed.
+Users register, log in, come back, log out; sessions expire; accounts are disabled; the server restarts or is killed.
 """
 
 import contextlib
@@ -39,7 +39,7 @@ class Account:
 
 
 class Life(RuleBasedStateMachine):
-    case: PorterTestCase  # whose server is led
+    case: PorterTestCase  # the test that runs the server
 
     def __init__(self) -> None:
         super().__init__()
@@ -65,7 +65,7 @@ class Life(RuleBasedStateMachine):
         self.server.close()
 
     def enter(self, name: str, *passwords: str) -> tuple[Kind, str, Talker]:
-        """Say who one is; what came then."""
+        """Log in or register under this name. Return the answer and the client."""
         client = self.server.talk()
         client.give_token()
         client.answer(Kind.ASK, name)
@@ -73,7 +73,7 @@ class Life(RuleBasedStateMachine):
             client.answer(Kind.SECRET, password)
         return *client.next(), client
 
-    def leave(self, name: str, tokens: list[str]) -> None:
+    def end_sessions(self, name: str, tokens: list[str]) -> None:
         self.ended += tokens
         account = self.accounts[name]
         account.tokens = [token for token in account.tokens if token not in tokens]
@@ -104,7 +104,7 @@ class Life(RuleBasedStateMachine):
         client.connection.close()
         return None
 
-    def someone(self, data: st.DataObject) -> tuple[str, Account]:
+    def draw_account(self, data: st.DataObject) -> tuple[str, Account]:
         name = data.draw(st.sampled_from(sorted(self.accounts)))
         return name, self.accounts[name]
 
@@ -121,14 +121,14 @@ class Life(RuleBasedStateMachine):
             client.answer(Kind.SECRET, account.password)
             client.answer(Kind.SECRET, new)
             client.answer(Kind.SECRET, new)
-            self.leave(name, account.tokens)
+            self.end_sessions(name, account.tokens)
             account.password = new
             account.open_session(client.expect(Kind.SET_TOKEN))
             client.expect(Kind.TEXT)
         elif command:
             client.say(command)
             client.expect(Kind.SET_TOKEN, "")
-            self.leave(name, [token] if command == "/logout" else account.tokens)
+            self.end_sessions(name, [token] if command == "/logout" else account.tokens)
             client.expect(Kind.TEXT)
             client.expect_end()
         client.connection.close()
@@ -136,25 +136,25 @@ class Life(RuleBasedStateMachine):
     @precondition(lambda self: self.accounts)
     @rule(data=st.data())
     def expire(self, data: st.DataObject) -> None:
-        """A day passes for the sessions of one account."""
-        name, account = self.someone(data)
+        """Let a day pass for the sessions of one account."""
+        name, account = self.draw_account(data)
         with contextlib.closing(sqlite3.connect(self.case.folder / "data/porter.db")) as database, database:
             database.execute(
                 "UPDATE sessions SET last_used = last_used - 90000"
                 " WHERE account_id = (SELECT id FROM accounts WHERE canonical = ?)",
                 [name],
             )
-        self.ended += account.tokens  # they keep their places until a login drops them
+        self.ended += account.tokens  # their rows stay until a login drops them
         account.tokens = []
 
     @precondition(lambda self: self.accounts)
     @rule(data=st.data())
     def disable_or_enable(self, data: st.DataObject) -> None:
-        name, account = self.someone(data)
+        name, account = self.draw_account(data)
         account.disabled = not account.disabled
         self.case.administer("disable" if account.disabled else "enable", name)
         if account.disabled:
-            self.leave(name, account.tokens)
+            self.end_sessions(name, account.tokens)
 
     @rule()
     def restart(self) -> None:
@@ -167,13 +167,13 @@ class Life(RuleBasedStateMachine):
         self.start_server()
 
     @invariant()
-    def who_is_ended_stays_out(self) -> None:
+    def an_ended_session_stays_ended(self) -> None:
         for token in self.ended[-3:]:
             assert self.resume(token) is None, "a session that was ended is alive"
 
 
 class Model(PorterTestCase):
-    def test_server_and_model_never_differ(self) -> None:
+    def test_the_server_and_the_model_never_differ(self) -> None:
         Life.case = self
         run_state_machine_as_test(
             Life,

@@ -8,17 +8,17 @@ import yaml
 
 from common.wire.kinds import Kind
 from server.configuration.certificate import ensure
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, wait_until
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, scaled, send_bytes, wait_until
 
 
 class Behaviour:
     def reload(self: Any, server: ServerProcess) -> None:
-        """HUP, and wait until it is done."""
+        """Send HUP and wait until the reload is done."""
         before = server.log().count("reloaded (")
         server.signal(signal.SIGHUP)
         wait_until(lambda: server.log().count("reloaded (") == before + 1, "the reload")
 
-    def test_twenty_reloads_under_load_lose_no_message_and_no_line(self: Any) -> None:
+    def test_twenty_reloads_under_load_lose_no_message_and_no_log_line(self: Any) -> None:
         server = self.start_process(mode="echo")
         stop = threading.Event()
         said: list[int] = []
@@ -60,7 +60,7 @@ class Behaviour:
     def test_new_connections_get_the_new_limits_and_open_ones_keep_theirs(self: Any) -> None:
         server = self.start_process(mode="echo", limits={"max_message": 100})
         old = server.connect()
-        self.write_configuration(mode="auth", limits={"max_message": 10, "idle_timeout": 0.2})
+        self.write_configuration(mode="auth", limits={"max_message": 10, "idle_timeout": scaled(0.2)})
         self.reload(server)
         old.send_message("x" * 100)
         self.assertEqual("x" * 100, old.receive_message())
@@ -69,28 +69,28 @@ class Behaviour:
         new.connection.send_message("TOKEN" + "x" * 20)
         new.expect(Kind.ERROR, "a message of 25 bytes is over the limit of 10")
         server.talk().expect(Kind.GET_TOKEN)
-        server.wait_for_log("no message for 0.2 seconds")
+        server.wait_for_log(f"no message came for {scaled(0.2):g} seconds")
         old.send_message("still here")
         self.assertEqual("still here", old.receive_message())
 
-    def test_levels_and_files_of_the_log_are_read_again(self: Any) -> None:
+    def test_a_reload_reads_the_log_levels_again_and_reopens_the_log_files(self: Any) -> None:
         server = self.start_process(mode="echo")
         (self.folder / "server.log").rename(self.folder / "rotated.log")  # as logrotate does
         server.signal(signal.SIGHUP)
-        server.wait_for_log("reloaded (echo")  # in a new file of the old name
+        server.wait_for_log("reloaded (echo")  # in a new file with the old name
         path = self.folder / "logging.yaml"
         logging = yaml.safe_load(path.read_text())
         logging["loggers"]["porter.server"]["level"] = "WARNING"
-        logging["handlers"]["h"]["filename"] = str(self.folder / "other.log")
+        logging["handlers"]["file"]["filename"] = str(self.folder / "other.log")
         path.write_text(yaml.safe_dump(logging))
         server.signal(signal.SIGHUP)
         other = self.folder / "other.log"
 
-        def a_warning_is_there() -> bool:
-            server.connect()._send_all(b"\xff\xff\xff\xff")
+        def is_warning_logged() -> bool:
+            send_bytes(server.connect(), b"\xff\xff\xff\xff")
             return other.exists() and "protocol error" in other.read_text()
 
-        wait_until(a_warning_is_there, "a warning")
+        wait_until(is_warning_logged, "a warning")
         self.assertNotIn("INFO", other.read_text())
 
 
@@ -101,14 +101,14 @@ class Plain(Behaviour, PorterTestCase):
 class Secure(Behaviour, PorterTestCase):
     tls = True
 
-    def test_a_new_certificate_is_for_new_connections(self) -> None:
+    def test_a_new_certificate_applies_to_new_connections(self) -> None:
         server = self.start_process(mode="echo")
         old = server.connect()
         first = old.peer_certificate()  # type: ignore[attr-defined]
         certificate, key = (self.folder / "data" / "tls" / name for name in ("certificate.pem", "key.pem"))
         ensure(self.folder / "new.pem", self.folder / "new-key.pem")
         (self.folder / "new-key.pem").replace(key)
-        server.signal(signal.SIGHUP)  # in the middle of the exchange: the two do not fit
+        server.signal(signal.SIGHUP)  # the key is new and the certificate is old: they do not match
         server.wait_for_log("not reloaded: cannot use the certificate")
         self.assertEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
         (self.folder / "new.pem").replace(certificate)

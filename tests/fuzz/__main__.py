@@ -1,4 +1,4 @@
-"""`./run.sh fuzz TARGET [SECONDS]`: atheris leads a target to code not reached yet, for a minute or so."""
+"""Runs `./run.sh fuzz TARGET [SECONDS]`: atheris looks for inputs that reach new code, by default for a minute."""
 
 import sys
 

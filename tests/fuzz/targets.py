@@ -1,6 +1,6 @@
-"""What takes bytes from strangers, each as a function of bytes that may fail in no way but those it promises.
+"""The code that takes bytes from strangers, as functions of bytes. Each may fail only in the ways that it promises.
 
-The suite gives them what hypothesis makes up; `./run.sh fuzz TARGET [SECONDS]` what leads to code not reached yet.
+The tests call them with inputs of hypothesis, `./run.sh fuzz TARGET [SECONDS]` with inputs that reach new code.
 """
 
 import atexit
@@ -18,9 +18,9 @@ from common.errors import ConfigurationError, ProtocolError, Refusal, UsageError
 from common.visible import visible
 from common.wire.framing import HEADER, encode, lacking, refuse_breach, sole_text, split
 from common.wire.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
-from server.configuration.loading import Overrides, load
+from server.configuration.loading import Source
 from server.identity.names import account_name, label, refuse_new
-from server.identity.passwords import _damage, _prepare
+from server.identity.passwords import _damage, _normalized
 from server.identity.sessions import Sessions
 from server.settings import SessionOptions
 from server.store.database import Store
@@ -30,7 +30,7 @@ _UNSAFE = {"Cc", "Cf", "Cs", "Zl", "Zp"}
 
 
 def framing(data: bytes) -> None:
-    """The same texts and the same breach, however the bytes are cut; never more kept than was fed."""
+    """Check that the texts and the breach do not depend on how the bytes are cut, and that no limit is exceeded."""
     cut = data[0] if data else 1
     stream = data[1:]
     assert _texts([stream]) == _texts([stream[at : at + cut + 1] for at in range(0, len(stream), cut + 1)])
@@ -56,7 +56,7 @@ def _texts(parts: list[bytes]) -> list[object]:
 
 
 def kinds(data: bytes) -> None:
-    """A message is a kind and a text, or a breach whose words tell nothing of it."""
+    """Check that a message is a kind and a text, or a breach whose error does not show the message."""
     message = data.decode("utf-8", "replace")
     for allowed in (FROM_CLIENT, FROM_SERVER):
         try:
@@ -69,7 +69,7 @@ def kinds(data: bytes) -> None:
 
 
 def configuration(data: bytes) -> None:
-    """A configuration, or all that is wrong with it."""
+    """Check that any file gives a configuration or a list of its errors."""
     path = _folder() / "fuzz.yaml"
     path.write_bytes(data)
     real = importlib.import_module
@@ -80,11 +80,11 @@ def configuration(data: bytes) -> None:
         return real(name)
 
     with mock.patch("importlib.import_module", import_ours), contextlib.suppress(ConfigurationError, UsageError):
-        load(path, Overrides())
+        Source(path).load()
 
 
 def tokens(data: bytes) -> None:
-    """No token but ours opens a session."""
+    """Check that no other token than ours opens a session."""
     store, good = _sessions()
     text = data.decode("utf-8", "surrogateescape")
     with store.reading() as transaction:
@@ -93,13 +93,13 @@ def tokens(data: bytes) -> None:
 
 
 def names(data: bytes) -> None:
-    """A name, a label and a password are had or refused; a stored hash is sound or damaged."""
+    """Check that a name, a label and a password are accepted or refused, and a stored hash is sound or damaged."""
     text = data.decode("utf-8", "replace")
     with contextlib.suppress(Refusal):
         name = account_name(text)
         assert account_name(name.canonical).canonical == name.canonical
         refuse_new(name)
-    for take in (label, _prepare):
+    for take in (label, _normalized):
         with contextlib.suppress(Refusal):
             take(text)
     assert _damage(text) is None or _damage("$argon2id$" + text) is not None
@@ -123,7 +123,7 @@ def _folder() -> Path:
 
 @cache
 def _sessions() -> tuple[Store, str]:
-    """A store with one session in it, and its token."""
+    """Return a store with one session in it, and the token of the session."""
     from sqlalchemy import insert
 
     from server.store.tables import accounts

@@ -1,4 +1,4 @@
-"""The fuzzer's targets, with what hypothesis makes up, and with what once was wrong."""
+"""The fuzzer's targets, with inputs of hypothesis and with inputs that once failed."""
 
 import unittest
 from collections.abc import Callable

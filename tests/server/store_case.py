@@ -15,7 +15,7 @@ from tests.support import PorterTestCase
 
 
 class StoreTestCase(PorterTestCase):
-    """`self.store` is open and empty; `at` sets its clock."""
+    """A test with an open and empty `self.store`; `self.now` is the time of its clock."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -26,14 +26,14 @@ class StoreTestCase(PorterTestCase):
         self.store.now = lambda transaction: self.now  # type: ignore[method-assign]
 
     def empty_store(self) -> None:
-        """Nothing to do: each test has a folder of its own."""
+        """Do nothing: each test has a folder of its own."""
 
     def store_url(self) -> str:
         return f"sqlite:///{self.folder}/data/porter.db"
 
 
 class Postgres:
-    """Mixed into a StoreTestCase: the same tests on a PostgreSQL of the tests' own, on a Unix socket."""
+    """A mixin for a StoreTestCase: the same tests on a PostgreSQL of their own, on a Unix socket."""
 
     store: Store
 
@@ -57,7 +57,7 @@ needs_postgres = unittest.skipIf(_programs() is None, "PostgreSQL (initdb) is no
 
 
 def _run(program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL's, which refuses to be run as root."""
+    """Run a program of PostgreSQL. If this is root, run it as postgres: it refuses to run as root."""
     folder = _programs()
     assert folder is not None
     command = [str(folder / program), *arguments]
@@ -68,7 +68,7 @@ def _run(program: str, *arguments: str) -> None:
 
 @cache
 def _cluster() -> str:
-    """A cluster for this run of the tests; stopped when the process ends."""
+    """Start a cluster for this run of the tests and return its folder. It is stopped when the process ends."""
     folder = tempfile.mkdtemp(prefix="porter-postgres-")
     if os.geteuid() == 0:
         shutil.chown(folder, "postgres", "postgres")

@@ -1,4 +1,4 @@
-"""The server as a process: its command line, its statuses, a reload that fails, and what it asks on a terminal."""
+"""The server as a process: its command line, its exit statuses, its reload, and its questions on a terminal."""
 
 import os
 import signal
@@ -20,21 +20,21 @@ class CommandLine(PorterTestCase):
         done = run_program(self.folder, "server", *arguments, **more)
         return done.returncode, done.stdout, done.stderr
 
-    def test_help_and_version(self) -> None:
+    def test_help_and_version_are_printed(self) -> None:
         status, out, _ = self.server_status("--help")
         self.assertEqual(0, status)
         for word in ("MODE", "--host", "--port", "--config", "--no-tls", "--no-input", "PORTER_MODE", "users", "HUP"):
             self.assertIn(word, out)
         self.assertIn(f"Porter {VERSION} (Python ", self.server_status("--version")[1])
 
-    def test_wrong_usage_is_64_and_one_or_two_lines(self) -> None:
+    def test_wrong_usage_gives_status_64_and_at_most_two_lines(self) -> None:
         for arguments in (["--prot", "1"], ["--port", "x"], ["--port", "65536"], ["nosuch"], ["echo", "auth"]):
             status, out, errors = self.server_status(*arguments)
             self.assertEqual((64, ""), (status, out))
             self.assertLessEqual(errors.count("\n"), 2)
             self.assertNotIn("Traceback", errors)
 
-    def test_a_wrong_configuration_is_78_with_every_problem(self) -> None:
+    def test_a_wrong_configuration_gives_status_78_with_every_problem(self) -> None:
         path = self.write("wrong.yaml", "port: x\nmoed: echo\n")
         status, out, errors = self.server_status("--config", str(path))
         self.assertEqual((78, "", 2), (status, out, errors.count("\n")))
@@ -42,13 +42,13 @@ class CommandLine(PorterTestCase):
         self.assertEqual(78, self.server_status("--config", "none.yaml")[0])
         self.assertEqual(78, self.server_status("--config", str(self.write_configuration(workers=0)))[0])
 
-    def test_what_cannot_be_had_is_69(self) -> None:
+    def test_an_unavailable_address_gives_status_69(self) -> None:
         path = self.write_configuration(host="192.0.2.99")
         status, out, errors = self.server_status("--config", str(path))
         self.assertEqual((69, ""), (status, out))
         self.assertRegex(errors, r"^porter: cannot listen on 192\.0\.2\.99")
 
-    def test_one_line_on_standard_output_and_nothing_else(self) -> None:
+    def test_standard_output_has_one_line_and_nothing_else(self) -> None:
         server = self.start_process("echo")
         self.assertRegex(server.first_line, r"^Listening on 127\.0\.0\.1:\d+ \(echo, no TLS\)$")
         self.assertEqual((0, "", ""), server.stop())
@@ -60,7 +60,7 @@ class CommandLine(PorterTestCase):
             self.assertGreater(server.port, taken)
             self.assertEqual(0, server.stop()[0])
 
-    def test_option_comes_before_environment_before_file(self) -> None:
+    def test_an_option_beats_the_environment_and_the_environment_beats_the_file(self) -> None:
         file = str(self.write_configuration(mode="auth"))
         for arguments, more, wanted in (
             ([], {}, "(auth, no TLS)"),
@@ -82,7 +82,7 @@ class CommandLine(PorterTestCase):
             process.communicate(timeout=PATIENCE)
             self.assertIn(wanted, line)
 
-    def test_a_configuration_is_looked_for_in_the_caller_s_folder(self) -> None:
+    def test_a_configuration_is_looked_up_in_the_callers_folder(self) -> None:
         self.write_configuration("sub.yaml", mode="nosuch")
         self.assertIn("sub.yaml:", self.server_status("--config", "sub.yaml")[2])
 
@@ -96,10 +96,10 @@ class Tls(PorterTestCase):
         shown = fingerprint(client.peer_certificate())  # type: ignore[attr-defined]
         self.assertTrue(server.first_line.endswith(f"(echo, TLS {shown})"), server.first_line)
 
-    def test_no_tls_turns_it_off(self) -> None:
+    def test_the_option_no_tls_turns_tls_off(self) -> None:
         self.assertTrue(self.start_process("echo", "--no-tls").first_line.endswith("(echo, no TLS)"))
 
-    def test_a_stop_ends_tls_properly_for_everybody(self) -> None:
+    def test_a_stop_ends_tls_properly(self) -> None:
         server = self.start_process("auth")
         client = server.talk()
         client.register("Alice")
@@ -127,7 +127,7 @@ class Terminal(PorterTestCase):
         child.wait()
         return child.exitstatus
 
-    def test_it_asks_for_the_port_until_it_is_one(self) -> None:
+    def test_the_port_is_asked_for_until_it_is_valid(self) -> None:
         child = self.spawn(port=9090)
         child.expect_exact("Port [9090]: ")
         child.sendline("99999")
@@ -146,7 +146,7 @@ class Terminal(PorterTestCase):
         child.sendline("")
         child.expect_exact("Listening on 127.0.0.1:")
 
-    def test_ctrl_c_at_the_question_is_130_and_ctrl_d_0(self) -> None:
+    def test_at_the_question_ctrl_c_gives_status_130_and_ctrl_d_status_0(self) -> None:
         for leave, wanted in (("sendintr", 130), ("sendeof", 0)):
             child = self.spawn(port=9090)
             child.expect_exact("Port [9090]: ")
@@ -154,21 +154,21 @@ class Terminal(PorterTestCase):
             self.assertEqual(wanted, self.status(child))
             self.assertNotIn("Traceback", child.before)
 
-    def test_nothing_is_asked_when_it_was_said_or_when_nobody_wants_to_be_asked(self) -> None:
+    def test_nothing_is_asked_with_the_option_port_or_no_input(self) -> None:
         for arguments in (["--port", "0"], ["--no-input"]):
             child = self.spawn(*arguments)
             child.expect_exact("Listening on")
             self.assertNotIn("Port", child.before)
             child.close(force=True)
 
-    def test_hup_reloads_while_the_terminal_is_there_and_stops_when_it_is_gone(self) -> None:
+    def test_hup_reloads_with_a_terminal_and_stops_when_the_terminal_is_gone(self) -> None:
         child = self.spawn("--port", "0")
         child.expect(r"Listening on 127\.0\.0\.1:(\d+)")
         port = int(child.match.group(1))
         os.kill(child.pid, signal.SIGHUP)
         log = self.folder / "server.log"
         wait_until(lambda: "reloaded" in log.read_text(), "the reload")
-        child.ptyproc.fileobj.close()  # the terminal is gone, and the kernel sends HUP
+        child.ptyproc.fileobj.close()  # the terminal goes away, and the kernel sends HUP
         wait_until(lambda: "server stopped" in log.read_text(), "the stop")
         with self.assertRaises(ConnectionRefusedError):
             connect(port, tls=False)

@@ -1,4 +1,7 @@
-"""Cores: which there are, and keeping to one; in processes of their own, since it would change this one."""
+"""The machine: the limit on open files, and the cores.
+
+The tests of cores run in processes of their own, because they would change this one.
+"""
 
 import resource
 import subprocess
@@ -7,7 +10,7 @@ import unittest
 from unittest import mock
 
 from common import PROJECT_ROOT
-from server import machine as affinity
+from server import machine
 from server.machine import Cores, make_room_for
 from tests.support import PorterTestCase
 
@@ -21,21 +24,21 @@ class Descriptors(PorterTestCase):
             make_room_for(connections)
         return setrlimit.call_args.args[1][0] if setrlimit.called else None
 
-    def test_the_soft_limit_is_raised_to_fit(self) -> None:
+    def test_the_soft_limit_is_raised_to_fit_the_connections(self) -> None:
         with self.assertLogs("porter.server", "INFO"):
             self.assertEqual(1280, self.raised_to(1024, 64, 20_000))
             self.assertEqual(1280, self.raised_to(1024, 64, resource.RLIM_INFINITY))
 
-    def test_what_does_not_fit_is_logged(self) -> None:
+    def test_a_limit_that_cannot_be_raised_far_enough_is_logged(self) -> None:
         with self.assertLogs("porter.server", "WARNING") as logged:
             self.assertEqual(500, self.raised_to(1024, 64, 500))
-        self.assertIn("max_connections is 1024, but open files for only 244", logged.output[-1])
+        self.assertIn("max_connections is 1024, but the limit on open files allows only 244", logged.output[-1])
 
-    def test_what_fits_is_left_alone(self) -> None:
+    def test_a_sufficient_limit_is_left_alone(self) -> None:
         self.assertIsNone(self.raised_to(1024, 20_000, 20_000))
         self.assertIsNone(self.raised_to(1024, resource.RLIM_INFINITY, resource.RLIM_INFINITY))
 
-    def test_a_server_with_a_low_soft_limit_serves_more_than_it(self) -> None:
+    def test_a_server_raises_a_low_soft_limit_and_serves_more_connections(self) -> None:
         soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (40, hard))
         try:
@@ -51,17 +54,17 @@ class Descriptors(PorterTestCase):
 
 CODE = """
 import os, threading
-from server.affinity import Cores
+from server.machine import Cores
 before = os.sched_getaffinity(0)
 cores = Cores()
 cores.keep_to({number})
 one = os.sched_getaffinity(0)
 found = []
-def look():
+def record():
     found.append(os.sched_getaffinity(0))
     cores.use_all()
     found.append(os.sched_getaffinity(0))
-thread = threading.Thread(target=look)
+thread = threading.Thread(target=record)
 thread.start()
 thread.join()
 print(len(cores) == len(before), one == {{sorted(before)[{number} % len(before)]}}, found == [one, before],
@@ -71,7 +74,7 @@ print(len(cores) == len(before), one == {{sorted(before)[{number} % len(before)]
 
 @unittest.skipUnless(sys.platform == "linux", "only Linux tells which cores a process may use")
 class OfLinux(unittest.TestCase):
-    def test_a_process_keeps_to_one_core_and_a_thread_of_it_may_leave(self) -> None:
+    def test_a_process_keeps_to_one_core_and_its_thread_may_use_all(self) -> None:
         for number in (0, 1, 7):
             shown = subprocess.run(
                 [sys.executable, "-c", CODE.format(number=number)],
@@ -84,8 +87,8 @@ class OfLinux(unittest.TestCase):
 
 
 class Elsewhere(unittest.TestCase):
-    def test_nothing_is_changed(self) -> None:
-        with mock.patch.object(affinity, "os", mock.Mock(spec=["cpu_count"], cpu_count=lambda: 3)):
+    def test_on_other_systems_nothing_is_changed(self) -> None:
+        with mock.patch.object(machine, "os", mock.Mock(spec=["cpu_count"], cpu_count=lambda: 3)):
             cores = Cores()
             cores.keep_to(1)
             cores.use_all()

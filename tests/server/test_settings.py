@@ -8,7 +8,7 @@ import yaml
 from pydantic import ValidationError
 
 from common import PROJECT_ROOT
-from server.configuration.loading import DEFAULT_FILE, Overrides, load
+from server.configuration.loading import DEFAULT_FILE, Source
 from server.settings import Argon2Options, Limits, LockoutOptions, PasswordOptions, SessionOptions, Settings
 
 
@@ -16,7 +16,7 @@ class SettingsTests(unittest.TestCase):
     def test_the_file_shows_the_built_in_defaults(self) -> None:
         shown = yaml.safe_load(DEFAULT_FILE.read_text())
         built_in = Settings().model_dump(by_alias=True)
-        auth = load(DEFAULT_FILE, Overrides()).choices["auth"]
+        auth = Source(DEFAULT_FILE).load().choices["auth"]
         built_in["handlers"]["auth"]["options"] = auth.handler_class.Options().model_dump()
         for handler in built_in["handlers"].values():
             if not handler["options"]:
@@ -24,7 +24,7 @@ class SettingsTests(unittest.TestCase):
         self.assertEqual(built_in, shown)
         self.assertTrue((PROJECT_ROOT / built_in["logging"]).is_file())
 
-    def test_what_is_out_of_bounds_or_of_another_type_is_refused(self) -> None:
+    def test_a_value_out_of_bounds_or_of_another_type_is_refused(self) -> None:
         for values in (
             {"max_connections": 0},
             {"max_connections": "5"},
@@ -38,24 +38,24 @@ class SettingsTests(unittest.TestCase):
             with self.subTest(values), self.assertRaises(ValidationError):
                 Limits.model_validate(values)
 
-    def test_nothing_changes_later(self) -> None:
+    def test_settings_cannot_be_changed_later(self) -> None:
         with self.assertRaises(ValidationError):
             Settings().port = 1
 
-    def test_a_handler_s_part_keeps_its_class(self) -> None:
+    def test_a_handler_with_only_options_keeps_its_class(self) -> None:
         settings = Settings.model_validate({"handlers": {"auth": {"options": {"x": 1}}, "mine": {"class": "a:B"}}})
         self.assertEqual("server.handlers.auth:AuthHandler", settings.handlers["auth"].class_)
         self.assertEqual({"echo", "identify", "auth", "mine"}, set(settings.handlers))
 
 
 class Options(unittest.TestCase):
-    def test_the_defaults_are_those_of_the_contract(self) -> None:
+    def test_the_defaults_are_the_agreed_ones(self) -> None:
         self.assertEqual((19456, 2, 1), tuple(Argon2Options().model_dump().values()))
         self.assertEqual(8, PasswordOptions().min_length)
         self.assertEqual((86400, 604800, 5, 3600), tuple(SessionOptions().model_dump().values()))
         self.assertEqual((5, 30, 3600), tuple(LockoutOptions().model_dump().values()))
 
-    def test_what_is_out_of_bounds_is_refused(self) -> None:
+    def test_a_value_out_of_bounds_is_refused(self) -> None:
         for options, values in (
             (Argon2Options, {"memory_kib": 10_000_000}),
             (Argon2Options, {"time_cost": 0}),
@@ -69,7 +69,8 @@ class Options(unittest.TestCase):
 
     def test_reading_the_configuration_imports_no_database_and_no_hashing(self) -> None:
         code = (
-            "import sys, server.configuration as c; c.load(c.DEFAULT_FILE, c.Overrides('echo')); print(*sys.modules)"
+            "import sys, server.configuration.loading as c;"
+            "c.Source(c.DEFAULT_FILE, c.Overrides('echo')).load(); print(*sys.modules)"
         )
         done = subprocess.run(
             [sys.executable, "-c", code], cwd=PROJECT_ROOT, capture_output=True, text=True, check=True

@@ -1,4 +1,4 @@
-"""The log file: it rotates, shares, and is quiet when it cannot be written."""
+"""The log file: it rotates, processes can share it, and a write that fails stops nothing."""
 
 import contextlib
 import fcntl
@@ -9,14 +9,19 @@ import resource
 import stat
 import subprocess
 import sys
-import time
 from unittest import mock
 
 from common import PROJECT_ROOT
 from common.log import logfile
 from common.log.logfile import RotatingFileHandler
-from common.log.logs import Event, Formatter
+from common.log.logs import Formatter
 from tests.support import PorterTestCase
+
+
+def event(text: str, peer: str = "-") -> logging.LogRecord:
+    record = logging.LogRecord("porter.server", logging.INFO, "", 0, text, None, None)
+    record.peer = peer
+    return record
 
 
 class LogFiles(PorterTestCase):
@@ -42,14 +47,14 @@ class LogFiles(PorterTestCase):
         names = sorted(path.name for path in (self.folder / "new").iterdir())
         self.assertEqual(["a.log", "a.log.1", "a.log.2"], names)
 
-    def test_where_no_older_file_is_kept_nothing_is_moved_away(self) -> None:
+    def test_a_file_without_backups_is_never_moved_away(self) -> None:
         handler = self.handler(maxBytes=200, backupCount=0)
         for _ in range(20):
             self.emit(handler, "x" * 50)
         self.assertEqual(20, len(self.lines()))
         self.assertEqual(["a.log"], [path.name for path in (self.folder / "new").iterdir()])
 
-    def test_what_cannot_be_written_is_told_once_and_counted_when_it_can(self) -> None:
+    def test_a_full_disk_is_reported_once_and_the_lost_records_are_counted(self) -> None:
         handler = self.handler()
         self.emit(handler, "first")
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -76,7 +81,7 @@ class LogFiles(PorterTestCase):
         self.assertEqual(20, len(self.lines()))
         self.assertEqual(1, errors.getvalue().count("cannot rotate"), errors.getvalue())
 
-    def test_a_rotation_that_always_fails_costs_no_older_file(self) -> None:
+    def test_a_rotation_that_always_fails_removes_no_older_file(self) -> None:
         handler = self.handler(maxBytes=200, backupCount=3)
         for number in range(20):
             self.emit(handler, f"line {number}")
@@ -96,7 +101,7 @@ class LogFiles(PorterTestCase):
         self.assertGreater(errors.getvalue().count("cannot rotate"), 3)
         self.assertEqual(older, {path.name: path.read_text() for path in (self.folder / "new").glob("a.log.*")})
 
-    def test_who_holds_the_lock_of_the_rotation_holds_nobody_up(self) -> None:
+    def test_a_rotation_lock_that_another_process_holds_delays_no_record(self) -> None:
         handler = self.handler(maxBytes=200, backupCount=1)
         self.emit(handler, "line")
         folder = os.open(self.folder / "new", os.O_RDONLY)
@@ -108,7 +113,7 @@ class LogFiles(PorterTestCase):
             os.close(folder)
         self.assertEqual(20, len(self.lines()))
 
-    def test_without_descriptors_nothing_is_lost_by_the_rotation(self) -> None:
+    def test_a_rotation_without_free_descriptors_loses_nothing(self) -> None:
         handler = self.handler(maxBytes=200, backupCount=1)
         self.emit(handler, "line")
         no_more = mock.patch.object(os, "open", side_effect=OSError(24, "Too many open files"))
@@ -135,7 +140,7 @@ class LogFiles(PorterTestCase):
             [500] * 3, [sum(line.endswith(f" {name}") for line in lines) for name in ("one", "two", "three")]
         )
 
-    def test_a_file_that_was_moved_is_left_and_another_begun(self) -> None:
+    def test_a_file_that_was_moved_is_left_and_a_new_one_is_begun(self) -> None:
         handler = self.handler(maxBytes=100_000, backupCount=1)
         self.emit(handler, "first")
         path = self.folder / "new" / "a.log"
@@ -144,7 +149,7 @@ class LogFiles(PorterTestCase):
         self.assertEqual(1, len(self.lines()))
         self.assertIn("second", self.lines()[0])
 
-    def test_it_fails_in_silence_when_standard_error_is_gone_as_well(self) -> None:
+    def test_a_failure_is_silent_when_standard_error_is_closed_too(self) -> None:
         handler = self.handler()
         reader, writer = os.pipe()
         os.close(reader)
@@ -156,7 +161,7 @@ class LogFiles(PorterTestCase):
         self.emit(handler, "again")
         self.assertIn("1 log record was lost", self.lines()[-1])
 
-    def test_a_device_is_not_read_back_when_it_is_full(self) -> None:
+    def test_a_full_device_is_not_read_back(self) -> None:
         handler = RotatingFileHandler("/dev/full")
         handler.setFormatter(Formatter())
         self.addCleanup(handler.close)
@@ -164,15 +169,15 @@ class LogFiles(PorterTestCase):
             self.emit(handler, "lost")
         self.assertIn("No space left", errors.getvalue())
 
-    def test_a_log_is_not_for_everybody(self) -> None:
+    def test_a_log_file_is_not_executable(self) -> None:
         handler = self.handler()
         self.emit(handler, "x")
         self.assertEqual(0, stat.S_IMODE((self.folder / "new" / "a.log").stat().st_mode) & 0o111)
 
-    def test_many_at_once_are_written_as_one_by_one(self) -> None:
+    def test_many_records_at_once_are_written_like_single_ones(self) -> None:
         handler = self.handler(maxBytes=400, backupCount=100)
         record = logging.LogRecord("x", logging.WARNING, "", 0, "record", (), None)
-        handler.handle_all([record, Event(time.time(), "1.2.3.4:5", "event\n")] * 20, "x")
+        handler.handle_all([record, event("event\n", peer="1.2.3.4:5")] * 20)
         parts = [self.folder / "new" / "a.log", *(self.folder / "new").glob("a.log.*")]
         self.assertGreater(len(parts), 3)
         self.assertLessEqual(max(part.stat().st_size for part in parts), 400)
@@ -180,30 +185,29 @@ class LogFiles(PorterTestCase):
         self.assertEqual(20, sum(line.endswith(" WARNING - record") for line in lines))
         self.assertEqual(20, sum(line.endswith(" INFO 1.2.3.4:5 event\\n") for line in lines))
 
-    def test_an_event_is_a_record_for_a_filter_and_for_another_formatter(self) -> None:
+    def test_a_filter_is_asked_for_each_of_many_records(self) -> None:
         handler = self.handler()
         handler.addFilter(lambda record: record.getMessage() != "unwanted")
-        handler.setFormatter(logging.Formatter("%(name)s %(levelname)s %(peer)s %(message)s"))
-        handler.handle_all([Event(0.0, "p", "wanted"), Event(0.0, "p", "unwanted")], "porter.server")
-        self.assertEqual(["porter.server INFO p wanted"], self.lines())
+        handler.handle_all([event("wanted"), event("unwanted")])
+        self.assertEqual(["wanted"], [line.rpartition(" ")[2] for line in self.lines()])
 
-    def test_of_many_at_once_those_that_found_no_room_are_counted(self) -> None:
+    def test_records_of_a_batch_that_do_not_fit_are_counted(self) -> None:
         handler = self.handler()
         soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
         with contextlib.redirect_stderr(io.StringIO()):
             resource.setrlimit(resource.RLIMIT_FSIZE, (200, hard))
             try:
-                handler.handle_all([Event(time.time(), "-", f"event {number}") for number in range(10)], "x")
+                handler.handle_all([event(f"event {number}") for number in range(10)])
             finally:
                 resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
         written = len(self.lines())
         self.assertIn(written, range(1, 10))
-        handler.handle_all([Event(time.time(), "-", "again"), Event(time.time(), "-", "and again")], "x")
+        handler.handle_all([event("again"), event("and again")])
         lines = self.lines()[written:]
         self.assertIn(f"{10 - written} log records were lost before", "".join(lines))
         self.assertEqual(3, len(lines))
 
-    def test_what_is_no_file_is_written_and_never_rotated(self) -> None:
+    def test_a_device_is_written_and_never_rotated(self) -> None:
         handler = RotatingFileHandler("/dev/null", maxBytes=10, backupCount=1)
         handler.setFormatter(Formatter())
         for _ in range(3):

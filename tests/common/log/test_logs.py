@@ -1,4 +1,4 @@
-"""Logging: one line an event, nothing forged, quiet when it cannot write."""
+"""Logging: each line has the same form, and no text can forge a line."""
 
 import logging
 import re
@@ -7,9 +7,8 @@ import yaml
 
 from common import PROJECT_ROOT
 from common.errors import ConfigurationError
-from common.log import logs
 from common.log.logfile import RotatingFileHandler
-from common.log.logs import Formatter
+from common.log.logs import Formatter, Logging
 from tests.support import PorterTestCase
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d [A-Z]+ \S+ .*")
@@ -59,23 +58,25 @@ class Logs(PorterTestCase):
             self.assertRegex(line, LINE)
 
     def test_the_project_s_own_configuration_is_valid_and_rotates(self) -> None:
-        for handler in yaml.safe_load((PROJECT_ROOT / "conf" / "logging.yaml").read_text())["handlers"].values():
+        handlers = yaml.safe_load((PROJECT_ROOT / "conf" / "logging.yaml").read_text())["handlers"]
+        self.assertEqual("file", handlers["server"].pop("target"))
+        for handler in (handlers["file"], handlers["client"]):
             self.assertGreater(handler["maxBytes"], 0)
             self.assertGreater(handler["backupCount"], 0)
             self.assertTrue(handler["filename"].startswith("logs/"))
 
-    def test_a_configuration_is_applied_and_another_brings_the_first_back(self) -> None:
+    def test_a_configuration_is_applied_and_a_wrong_one_leaves_it_as_it_was(self) -> None:
         path = self.write_configuration().parent / "logging.yaml"
-        first = logs.configure(path)
+        logs = Logging()
+        logs.configure(path)
         logging.getLogger("porter.server").info("hello")
         self.assertTrue((self.folder / "server.log").read_text().endswith("hello\n"))
         wrong = self.write("wrong.yaml", "version: 1\nhandlers: {h: {class: nowhere.Handler}}\n")
         with self.assertRaisesRegex(ConfigurationError, r"wrong.yaml:1:1: .*nowhere"):
             logs.configure(wrong)
-        logs.apply(first)
         logging.getLogger("porter.server").info("again")
         self.assertTrue((self.folder / "server.log").read_text().endswith("again\n"))
 
-    def test_keys_given_twice_are_told(self) -> None:
+    def test_a_key_that_is_given_twice_is_reported(self) -> None:
         with self.assertRaisesRegex(ConfigurationError, "given twice"):
-            logs.configure(self.write("twice.yaml", "version: 1\nversion: 1\n"))
+            Logging().configure(self.write("twice.yaml", "version: 1\nversion: 1\n"))

@@ -1,4 +1,4 @@
-"""The journal: a line a message for people, a count for what is quicker, and all of it told in the end."""
+"""The journal: one line for each message of a slow client, counts for a fast one, and no message is missing."""
 
 import re
 import time
@@ -33,7 +33,7 @@ class Journals(PorterTestCase):
             self.theirs.receive_message()
 
     def accounted_for(self) -> tuple[int, int]:
-        """Messages received and sent, by the lines."""
+        """Return how many messages were received and sent according to the lines."""
         found = {"received": 0, "sent": 0}
         for text, _ in self.lines:
             match = re.fullmatch(r"(?:message|(\d+) messages) (received|sent), (\d+) bytes", text)
@@ -43,7 +43,7 @@ class Journals(PorterTestCase):
             found[match[2]] += count
         return found["received"], found["sent"]
 
-    def test_a_conversation_as_people_have_them_is_a_line_a_message(self) -> None:
+    def test_a_slow_conversation_has_one_line_for_each_message(self) -> None:
         for _ in range(50):
             self.talk(1)
             self.now += 0.2
@@ -51,12 +51,12 @@ class Journals(PorterTestCase):
             [("message received, 5 bytes", "1.2.3.4:5"), ("message sent, 5 bytes", "1.2.3.4:5")] * 50, self.lines
         )
 
-    def test_what_comes_at_once_is_one_line_with_its_number(self) -> None:
+    def test_messages_that_come_at_once_are_one_line_with_their_number(self) -> None:
         self.theirs.sendall(encode("a") + encode("bcd"))
         self.ours.receive_message()
         self.assertEqual([("2 messages received, 4 bytes", "1.2.3.4:5")], self.lines)
 
-    def test_who_is_quicker_is_counted_and_told_of_once_a_second(self) -> None:
+    def test_a_fast_client_is_counted_and_reported_once_a_second(self) -> None:
         for second in range(1, 4):
             self.talk(1000)
             self.now += 1
@@ -69,7 +69,7 @@ class Journals(PorterTestCase):
         self.journal.close(self.ours)
         self.assertEqual((3003, 3003), self.accounted_for())
 
-    def test_who_then_falls_silent_is_told_of_too_and_followed_again(self) -> None:
+    def test_a_fast_client_that_falls_silent_is_reported_and_followed_again(self) -> None:
         self.talk(100)
         for _ in range(2):
             self.now += 1
@@ -87,12 +87,12 @@ class Journals(PorterTestCase):
         self.digest.report()
         self.assertFalse(self.ours.is_followed)
 
-    def test_the_rest_is_told_at_the_end_and_the_digest_keeps_nothing(self) -> None:
+    def test_the_rest_is_reported_at_the_end_and_the_digest_holds_nothing(self) -> None:
         self.talk(100)
         self.ours.finish(linger=0)
         self.assertEqual((100, 100), self.accounted_for())
         self.assertEqual({}, self.digest._quick)
 
-    def test_other_events_are_noted_as_they_are(self) -> None:
-        self.journal.note("client connected")
+    def test_other_events_are_logged_unchanged(self) -> None:
+        self.journal.log("client connected")
         self.assertEqual([("client connected", "1.2.3.4:5")], self.lines)

@@ -22,17 +22,17 @@ from common.wire.framing import encode
 from common.wire.sockets import MessageSocket
 from common.wire.stopflag import StopFlag
 from common.wire.waiting import Timeouts
-from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair, send_bytes, socket_pair
 
 
 class Record:
-    """A journal that remembers what it was shown: messages received and sent, each with the bytes of their frames."""
+    """A journal that remembers the counts: messages received and sent, each with the bytes of their frames."""
 
     def __init__(self) -> None:
         self.shown: list[tuple[int, int, int, int]] = []
         self.is_closed = False
 
-    def look(self, connection: MessageSocket) -> None:
+    def log_messages(self, connection: MessageSocket) -> None:
         self.shown.append(
             (
                 connection.messages_received,
@@ -47,14 +47,14 @@ class Record:
 
 
 class Behaviour:
-    """What both kinds of socket do."""
+    """Tests for both kinds of socket."""
 
     ours: MessageSocket
     theirs: MessageSocket
 
     def write_raw(self: Any, data: bytes) -> None:
-        """Bytes that are no frame of send_message's, within TLS where there is TLS."""
-        self.theirs._send_all(data)
+        """Send bytes that need not be a frame, within TLS if the socket has TLS."""
+        send_bytes(self.theirs, data)
 
     def keep_journal(self: Any) -> Record:
         self.ours.journal = journal = Record()
@@ -74,12 +74,12 @@ class Behaviour:
             self.theirs.send_message(text)
             self.assertEqual(text, self.ours.receive_message())
 
-    def test_many_in_a_row_come_out_one_by_one(self: Any) -> None:
+    def test_many_messages_in_a_row_are_received_one_by_one(self: Any) -> None:
         for number in range(100):
             self.theirs.send_message(str(number))
         self.assertEqual([str(number) for number in range(100)], [self.ours.receive_message() for _ in range(100)])
 
-    def test_of_thousands_that_came_at_once_few_are_made_texts_at_a_time(self: Any) -> None:
+    def test_only_a_few_of_thousands_of_messages_are_decoded_at_a_time(self: Any) -> None:
         texts = [str(number) for number in range(4000)]
         self.write_raw(b"".join(map(encode, texts)))
         received = []
@@ -88,20 +88,20 @@ class Behaviour:
             self.assertLess(len(self.ours._ready), 64)
         self.assertEqual(texts, received)
 
-    def test_thousands_that_came_at_once_can_be_taken_without_waiting(self: Any) -> None:
+    def test_thousands_of_messages_can_be_taken_without_waiting(self: Any) -> None:
         self.write_raw(encode("ab") * 2000)
         received: list[str] = []
         while len(received) < 2000:
             received += self.ours.receive_waiting()
         self.assertEqual(["ab"] * 2000, received)
 
-    def test_a_breach_behind_hundreds_is_told_after_them(self: Any) -> None:
+    def test_a_breach_after_hundreds_of_messages_is_raised_after_them(self: Any) -> None:
         self.write_raw(encode("ab") * 200 + b"\0\0\0\1\xff")
         for _ in range(200):
             self.assertEqual("ab", self.ours.receive_message())
         self.assertRaises(NotText, self.ours.receive_message)
 
-    def test_answers_of_a_burst_leave_together_before_the_next_wait(self: Any) -> None:
+    def test_the_answers_to_a_burst_are_sent_together_before_the_next_wait(self: Any) -> None:
         self.write_raw(b"".join(encode(text) for text in "abc"))
         journal = self.keep_journal()
         for _ in range(3):
@@ -109,7 +109,7 @@ class Behaviour:
         self.assertEqual([(3, 15, 0, 0), (3, 15, 3, 15)], journal.shown)
         self.assertEqual(["A", "B", "C"], [self.theirs.receive_message() for _ in range(3)])
 
-    def test_large_answers_of_a_burst_do_not_pile_up(self: Any) -> None:
+    def test_large_answers_to_a_burst_do_not_pile_up(self: Any) -> None:
         self.theirs.max_message = 10**7
         self.write_raw(encode("a") + encode("b"))
         self.ours.receive_message()
@@ -129,45 +129,45 @@ class Behaviour:
         with self.assertRaisesRegex(ConnectionLost, "inside a message"):
             self.ours.receive_message()
 
-    def test_too_long_a_message_is_refused_before_it_comes(self: Any) -> None:
+    def test_a_message_that_is_too_long_is_refused_before_it_arrives(self: Any) -> None:
         self.ours.max_message = 10
         self.assertEqual(10, self.ours.max_message)
         self.write_raw(b"\0\0\0\x0b")
         with self.assertRaises(MessageTooLong):
             self.ours.receive_message()
 
-    def test_an_announced_length_reserves_nothing(self: Any) -> None:
+    def test_an_announced_length_reserves_no_memory(self: Any) -> None:
         self.ours.max_message = 67_108_864
-        self.ours.timeouts = Timeouts(message=0.05)
+        self.ours.timeouts = Timeouts(message=scaled(0.05))
         self.write_raw(struct.pack("!I", 67_108_864) + b"x")
         tracemalloc.start()
         self.addCleanup(tracemalloc.stop)
         self.assertRaises(MessageStalled, self.ours.receive_message)
         self.assertLess(tracemalloc.get_traced_memory()[1], 300_000)
 
-    def test_what_is_not_utf8_is_refused(self: Any) -> None:
+    def test_invalid_utf8_is_refused(self: Any) -> None:
         self.write_raw(b"\0\0\0\x02\xc3\x28")
         with self.assertRaises(NotText):
             self.ours.receive_message()
 
-    def test_a_silent_peer_is_waited_for_until_the_idle_timeout(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=0.05)
-        with self.assertRaisesRegex(DeadlineExceeded, r"no message for 0\.05 seconds"):
+    def test_a_socket_waits_for_a_silent_peer_until_the_idle_timeout(self: Any) -> None:
+        self.ours.timeouts = Timeouts(idle=scaled(0.05))
+        with self.assertRaisesRegex(DeadlineExceeded, f"no message came for {scaled(0.05):g} seconds"):
             self.ours.receive_message()
 
-    def test_a_message_that_drips_stalls_although_bytes_keep_coming(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE, message=0.2)
+    def test_a_message_that_comes_byte_by_byte_stalls(self: Any) -> None:
+        self.ours.timeouts = Timeouts(idle=PATIENCE, message=scaled(0.2))
         stop = threading.Event()
 
         def drip() -> None:
             for byte in encode("x" * 1000):
-                self.theirs._send_all(bytes([byte]))
-                if stop.wait(0.01):
+                send_bytes(self.theirs, bytes([byte]))
+                if stop.wait(scaled(0.01)):
                     return
 
         dripping = threading.Thread(target=drip)
         dripping.start()
-        with self.assertRaisesRegex(MessageStalled, r"not complete after 0\.2 seconds"):
+        with self.assertRaisesRegex(MessageStalled, f"not complete after {scaled(0.2):g} seconds"):
             self.ours.receive_message()
         stop.set()
         dripping.join()
@@ -176,7 +176,7 @@ class Behaviour:
         self.ours.timeouts = Timeouts(idle=PATIENCE, message=PATIENCE)
         first, second = encode("first"), encode("second")
         self.write_raw(first[:5])
-        sender = threading.Timer(0.02, self.write_raw, [first[5:] + second[:5]])
+        sender = threading.Timer(scaled(0.02), self.write_raw, [first[5:] + second[:5]])
         sender.start()
         self.assertEqual("first", self.ours.receive_message())
         sender.join()
@@ -186,7 +186,7 @@ class Behaviour:
 
     def test_an_overall_deadline_comes_before_the_idle_timeout(self: Any) -> None:
         self.ours.timeouts = Timeouts(idle=PATIENCE)
-        self.ours.overall = Deadline(0.05, DeadlineExceeded, "too slow")
+        self.ours.overall = Deadline(scaled(0.05), DeadlineExceeded, "too slow")
         with self.assertRaisesRegex(DeadlineExceeded, "too slow"):
             self.ours.receive_message()
 
@@ -197,7 +197,7 @@ class Behaviour:
             flag.set()
             self.ours.wake()
 
-        stopping = threading.Timer(0.02, stop)
+        stopping = threading.Timer(scaled(0.02), stop)
         stopping.start()
         self.assertRaises(Stopping, self.ours.receive_message)
         stopping.join()
@@ -206,20 +206,20 @@ class Behaviour:
         self.assertEqual("goodbye", self.theirs.receive_message())
         self.assertIsNone(self.theirs.receive_message())
 
-    def test_who_has_something_to_read_is_not_woken_in_the_middle_of_it(self: Any) -> None:
+    def test_a_wake_does_not_break_a_message_that_has_begun(self: Any) -> None:
         self.write_raw(encode("hello")[:6])
-        with mock.patch.object(self.ours, "_is_waiting", True):  # as its thread will see when it gets to run
+        with mock.patch.object(self.ours, "_is_waiting", True):  # its thread has not seen the bytes yet
             self.ours.wake()
         self.write_raw(encode("hello")[6:])
         self.assertEqual("hello", self.ours.receive_message())
 
-    def test_at_a_stop_a_peer_that_has_left_is_not_taken_for_one_that_is_there(self: Any) -> None:
+    def test_a_peer_that_has_left_is_at_its_end_at_a_stop(self: Any) -> None:
         self.theirs.finish(linger=0)
         with mock.patch.object(self.ours, "_is_waiting", True):
             self.ours.wake()
         self.assertIsNone(self.ours.receive_message())
 
-    def test_what_had_come_before_the_stop_is_still_received(self: Any) -> None:
+    def test_messages_that_came_before_the_stop_are_still_received(self: Any) -> None:
         self.theirs.send_message("a")
         self.theirs.send_message("b")
         self.stop_flag().set()
@@ -235,15 +235,15 @@ class Behaviour:
         flag = self.stop_flag()
         list(self.ours.receive_waiting())
         flag.set()
-        sender = threading.Timer(0.02, self.write_raw, [frame[6:]])
+        sender = threading.Timer(scaled(0.02), self.write_raw, [frame[6:]])
         sender.start()
         self.assertEqual("hello", self.ours.receive_message())
         sender.join()
 
-    def test_who_never_pauses_is_answered_for_one_more_message_after_the_stop(self: Any) -> None:
+    def test_a_peer_that_never_pauses_does_not_delay_the_stop(self: Any) -> None:
         frames = encode("x" * 100) * 3000
         flag = self.stop_flag()
-        sending = threading.Thread(target=self.pour, args=[frames])
+        sending = threading.Thread(target=self.send_until_lost, args=[frames])
         sending.start()
         self.ours.receive_message()
         flag.set()
@@ -255,23 +255,23 @@ class Behaviour:
         self.ours.close()
         sending.join(PATIENCE)
 
-    def pour(self: Any, data: bytes) -> None:
+    def send_until_lost(self: Any, data: bytes) -> None:
         with contextlib.suppress(ConnectionLost):
-            self.theirs._send_all(data)
+            send_bytes(self.theirs, data)
 
     def test_large_and_small_messages_take_turns(self: Any) -> None:
         self.ours.max_message = self.theirs.max_message = 10**6
         for size in (10, 70_000, 10, 2042, 2044, 2046, 65536, 65536, 200_000, 0):
             text = "\u044f" * (size // 2)
-            self.pouring(text)
+            self.start_sending(text)
             self.assertEqual(text, self.ours.receive_message())
 
-    def pouring(self: Any, text: str) -> None:
+    def start_sending(self: Any, text: str) -> None:
         sending = threading.Thread(target=self.theirs.send_message, args=[text])
         sending.start()
         self.addCleanup(sending.join, PATIENCE)
 
-    def test_the_journal_is_shown_each_message_and_the_end_while_it_follows(self: Any) -> None:
+    def test_the_journal_gets_each_message_and_the_end_while_it_follows(self: Any) -> None:
         journal = self.keep_journal()
         self.ours.send_message("h\u00e9llo")
         self.theirs.receive_message()
@@ -285,7 +285,7 @@ class Behaviour:
         self.ours.finish(linger=0)
         self.assertTrue(journal.is_closed)
 
-    def test_an_echo_of_a_burst_goes_out_as_it_came_and_anything_else_as_it_is_said(self: Any) -> None:
+    def test_an_echo_of_a_burst_and_other_answers_arrive_unchanged(self: Any) -> None:
         texts = ["\u043f\u0440\u0438\u0432\u0435\u0442", "", "c" * 3000, "d"]
         for answers in (texts, [*texts[:3], "e"], texts[:1], texts[::-1], [*texts, "more"]):
             self.write_raw(b"".join(map(encode, texts)))
@@ -295,7 +295,7 @@ class Behaviour:
             self.ours.flush()
             self.assertEqual(answers, [self.theirs.receive_message() for _ in answers])
 
-    def test_what_is_no_text_is_refused_at_once_and_spoils_no_burst(self: Any) -> None:
+    def test_an_invalid_text_is_refused_at_once_and_the_burst_is_still_answered(self: Any) -> None:
         self.write_raw(encode("a") + encode("b"))
         self.ours.receive_message()
         self.ours.send_message("A")
@@ -305,7 +305,7 @@ class Behaviour:
         self.assertEqual(["A", "B"], [self.theirs.receive_message() for _ in "AB"])
         self.assertRaises(NotText, self.ours.send_message, "\ud800")
 
-    def test_what_has_come_can_be_taken_without_waiting(self: Any) -> None:
+    def test_messages_that_have_arrived_can_be_taken_without_waiting(self: Any) -> None:
         self.assertEqual([], list(self.ours.receive_waiting()))
         self.write_raw(encode("a") + encode("b") + b"\0\0")
         self.assertEqual(["a", "b"], list(self.ours.receive_waiting()))
@@ -316,7 +316,7 @@ class Behaviour:
         self.assertEqual([], list(self.ours.receive_waiting()))
         self.assertTrue(self.ours.has_ended)
 
-    def test_what_is_no_text_at_the_end_of_a_burst_costs_no_answer_before_it(self: Any) -> None:
+    def test_an_invalid_text_at_the_end_of_a_burst_loses_no_earlier_answer(self: Any) -> None:
         self.write_raw(encode("a") + encode("b"))
         self.ours.receive_message()
         self.ours.send_message("A")
@@ -325,14 +325,14 @@ class Behaviour:
         self.ours.send_message("B")
         self.assertEqual(["A", "B"], [self.theirs.receive_message() for _ in "AB"])
 
-    def test_a_breach_right_behind_a_message_is_told_after_it_and_at_once(self: Any) -> None:
+    def test_a_breach_right_after_a_message_is_raised_at_the_next_receive(self: Any) -> None:
         for breach, error in ((b"\x00\xff\xff\xff", MessageTooLong), (b"\0\0\0\1\xff", NotText)):
             self.write_raw(encode("good") + breach)
             self.assertEqual("good", self.ours.receive_message())
             self.assertRaises(error, self.ours.receive_message)
             self.ours._rest.clear()
 
-    def test_what_came_before_a_breach_is_not_lost_with_it(self: Any) -> None:
+    def test_messages_that_came_before_a_breach_are_not_lost(self: Any) -> None:
         self.write_raw(encode("a") + encode("the reason") + b"\0\0\0\1\xff")
         waiting = self.ours.receive_waiting()
         self.assertEqual(["a", "the reason"], [next(waiting), next(waiting)])
@@ -368,12 +368,12 @@ class Plain(Behaviour, PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
 
-    def test_it_is_a_socket_and_stays_one(self) -> None:
+    def test_a_message_socket_is_still_a_socket(self) -> None:
         self.assertIsInstance(self.ours, socket.socket)
         self.ours.sendall(b"raw")
         self.assertEqual(b"raw", self.theirs.recv(10))
 
-    def test_one_that_was_made_and_not_adopted_works_as_well(self) -> None:
+    def test_a_socket_that_was_created_and_not_adopted_works_too(self) -> None:
         with socket.create_server(("127.0.0.1", 0)) as server, MessageSocket() as client:
             client.connect(server.getsockname())
             client.send_message("hello")
@@ -381,8 +381,8 @@ class Plain(Behaviour, PorterTestCase):
             with accepted:
                 self.assertEqual(encode("hello"), accepted.recv(100))
 
-    def test_tls_on_a_plain_connection_is_named(self) -> None:
-        self.theirs._send_all(b"\x16\x03\x01\x02\x00\x01\x00")
+    def test_tls_on_a_plain_connection_has_its_own_error(self) -> None:
+        send_bytes(self.theirs, b"\x16\x03\x01\x02\x00\x01\x00")
         with self.assertRaises(UnexpectedTLS):
             self.ours.receive_message()
 

@@ -1,4 +1,4 @@
-"""The stop flag: set once, seen by every poll()."""
+"""The stop flag: it is set once, and every poll() sees it."""
 
 import select
 import threading
@@ -13,19 +13,19 @@ class StopFlags(PorterTestCase):
         self.flag = StopFlag()
         self.addCleanup(self.flag.close)
 
-    def test_it_is_lowered_until_it_is_set(self) -> None:
+    def test_a_flag_is_not_set_until_set_is_called(self) -> None:
         self.assertFalse(self.flag.is_set)
         self.assertFalse(self.flag.wait(0))
         self.flag.set()
         self.assertTrue(self.flag.is_set)
         self.assertTrue(self.flag.wait(0))
 
-    def test_setting_it_again_changes_nothing(self) -> None:
+    def test_setting_a_flag_again_changes_nothing(self) -> None:
         for _ in range(100_000 // 10_000):
             self.flag.set()
         self.assertTrue(self.flag.wait(0))
 
-    def test_it_wakes_every_thread_that_waits(self) -> None:
+    def test_a_flag_wakes_every_thread_that_waits(self) -> None:
         woken = threading.Semaphore(0)
 
         def wait() -> None:
@@ -40,7 +40,7 @@ class StopFlags(PorterTestCase):
             thread.join(PATIENCE)
             self.assertTrue(woken.acquire(timeout=0))
 
-    def test_it_can_be_polled_next_to_other_descriptors(self) -> None:
+    def test_a_flag_can_be_polled_together_with_other_descriptors(self) -> None:
         poller = select.poll()
         poller.register(self.flag, select.POLLIN)
         self.flag.set()

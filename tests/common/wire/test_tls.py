@@ -1,6 +1,6 @@
 """TLS: contexts of 1.2 or newer, handshakes that fail, and the fingerprint as ssh prints one.
 
-What the socket shares with the plain one is in test_sockets.py.
+The tests that both kinds of socket share are in test_sockets.py.
 """
 
 import contextlib
@@ -17,14 +17,14 @@ from common.wire.framing import encode
 from common.wire.tls import SecureMessageSocket, client_context, fingerprint, server_context
 from common.wire.waiting import Timeouts
 from server.configuration.certificate import ensure
-from tests.support import PATIENCE, PorterTestCase, secure_pair
+from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair
 
 
 class Tls(PorterTestCase):
     def test_the_fingerprint_is_sha256_in_base64_without_padding(self) -> None:
         self.assertEqual("SHA256:47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU", fingerprint(b""))
 
-    def test_it_is_that_of_openssl(self) -> None:
+    def test_the_der_form_of_a_certificate_is_that_of_openssl(self) -> None:
         certificate, key = self.folder / "c.pem", self.folder / "k.pem"
         ensure(certificate, key)
         command = ["openssl", "x509", "-in", str(certificate), "-outform", "DER"]
@@ -32,13 +32,13 @@ class Tls(PorterTestCase):
         self.assertEqual(der, ssl.PEM_cert_to_DER_cert(certificate.read_text()))
         self.assertEqual(32, len(hashlib.sha256(der).digest()))
 
-    def test_nothing_older_than_tls_1_2(self) -> None:
+    def test_the_oldest_accepted_version_is_tls_1_2(self) -> None:
         certificate, key = self.folder / "c.pem", self.folder / "k.pem"
         ensure(certificate, key)
         for context in (server_context(certificate, key), client_context()):
             self.assertEqual(ssl.TLSVersion.TLSv1_2, context.minimum_version)
 
-    def test_a_key_that_does_not_fit_is_an_error(self) -> None:
+    def test_a_key_that_does_not_match_its_certificate_is_an_error(self) -> None:
         ensure(self.folder / "a.pem", self.folder / "ak.pem")
         ensure(self.folder / "b.pem", self.folder / "bk.pem")
         with self.assertRaises(ssl.SSLError):
@@ -46,7 +46,7 @@ class Tls(PorterTestCase):
 
 
 class Channel(PorterTestCase):
-    """After the handshake, what only TLS has."""
+    """Tests after the handshake that only TLS needs."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -55,21 +55,21 @@ class Channel(PorterTestCase):
         self.addCleanup(self.theirs.close)
 
     def records(self, *texts: str) -> bytes:
-        """What the peer would send for these messages, a record each."""
+        """Return the bytes that the peer sends for these messages, one record each."""
         for text in texts:
             self.theirs._tls.write(encode(text))
         return self.theirs._leaving.read()
 
     def write_wire(self, data: bytes) -> None:
-        """To be received as it is, without TLS."""
+        """Send bytes as they are, without another layer of TLS."""
         self.theirs._send_bytes(data)
 
-    def test_an_end_without_goodbye_is_a_lost_connection(self) -> None:
+    def test_an_end_without_close_notify_is_a_lost_connection(self) -> None:
         self.theirs.shutdown(socket.SHUT_RDWR)
         with self.assertRaisesRegex(ConnectionLost, "without close_notify"):
             self.ours.receive_message()
 
-    def test_a_goodbye_right_behind_a_message_is_an_end_although_the_stream_goes_on(self) -> None:
+    def test_a_close_notify_right_after_a_message_is_the_end_although_the_socket_is_open(self) -> None:
         data = self.records("last")
         with contextlib.suppress(ssl.SSLWantReadError):
             self.theirs._tls.unwrap()
@@ -78,8 +78,8 @@ class Channel(PorterTestCase):
         self.assertIsNone(self.ours.receive_message())
         self.assertEqual([], list(self.ours.receive_waiting()))
 
-    def test_a_record_that_drips_is_a_message_that_has_begun(self) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE, message=0.05)
+    def test_part_of_a_record_counts_as_a_message_that_has_begun(self) -> None:
+        self.ours.timeouts = Timeouts(idle=PATIENCE, message=scaled(0.05))
         self.write_wire(self.records("hello")[:10])
         with self.assertRaises(MessageStalled):
             self.ours.receive_message()
@@ -88,12 +88,12 @@ class Channel(PorterTestCase):
         data = self.records("one", "two", "three")
         for piece in (data[:3], data[3:40], data[40:]):
             self.write_wire(piece)
-            sender = threading.Timer(0.01, self.ours.wake)  # which finds nobody to wake, or one who goes on
+            sender = threading.Timer(scaled(0.01), self.ours.wake)  # no thread waits, so it changes nothing
             sender.start()
             sender.join()
         self.assertEqual(["one", "two", "three"], [self.ours.receive_message() for _ in range(3)])
 
-    def test_messages_of_any_size_in_pieces_of_any_size_arrive_as_they_were(self) -> None:
+    def test_messages_of_any_size_in_pieces_of_any_size_arrive_unchanged(self) -> None:
         chance = random.Random(1)
         for _ in range(40):
             texts = [
@@ -111,14 +111,14 @@ class Channel(PorterTestCase):
         for start in range(0, len(wire), size):
             socket.socket.sendall(self.theirs, wire[start : start + size])
 
-    def test_what_was_changed_on_the_way_ends_it(self) -> None:
+    def test_a_record_that_was_changed_on_the_way_ends_the_connection(self) -> None:
         data = bytearray(self.records("pay 10"))
         data[-1] ^= 1
         self.write_wire(bytes(data))
         with self.assertRaisesRegex(ConnectionLost, "(?i)bad record mac|decryption failed"):
             self.ours.receive_message()
 
-    def test_no_byte_passes_tls_by(self) -> None:
+    def test_methods_that_bypass_tls_raise_an_error(self) -> None:
         refused = {"sendfile": [None], "makefile": []}
         for name in vars(socket.socket) | vars(socket.SocketType):
             if name.startswith(("send", "recv", "makefile")):
@@ -137,12 +137,14 @@ class Handshakes(PorterTestCase):
         self.addCleanup(ours.close)
         return ours, second
 
-    def test_a_silent_peer_is_waited_for_until_the_timeout(self) -> None:
+    def test_the_handshake_waits_for_a_silent_peer_until_the_timeout(self) -> None:
         ours, _ = self.secured()
-        with self.assertRaisesRegex(DeadlineExceeded, r"no TLS handshake within 0\.05 seconds"):
-            ours.handshake(self.context, 0.05)
+        with self.assertRaisesRegex(
+            DeadlineExceeded, f"the TLS handshake was not complete after {scaled(0.05):g} seconds"
+        ):
+            ours.handshake(self.context, scaled(0.05))
 
-    def test_a_peer_that_does_not_speak_tls_is_told_from_other_failures(self) -> None:
+    def test_a_peer_that_does_not_speak_tls_has_its_own_message(self) -> None:
         ours, theirs = self.secured()
         theirs.sendall(encode("TEXT hello"))
         with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):
@@ -158,12 +160,12 @@ class Handshakes(PorterTestCase):
         ours.finish(linger=0)
         self.assertNotIn(b"secret", theirs.recv(1000))
 
-    def test_other_failures_say_what_tls_says(self) -> None:
+    def test_other_failures_have_the_message_of_openssl(self) -> None:
         ours, theirs = self.secured()
         old = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         old.check_hostname, old.verify_mode = False, ssl.CERT_NONE
         old.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-        with warnings.catch_warnings(action="ignore"):  # that it is deprecated is the point
+        with warnings.catch_warnings(action="ignore"):  # an old version is what this test needs
             old.maximum_version = ssl.TLSVersion.TLSv1_1
         old.set_ciphers("ALL:@SECLEVEL=0")
 
@@ -184,7 +186,7 @@ class Handshakes(PorterTestCase):
         with self.assertRaises((ConnectionLost, HandshakeFailed)):
             ours.handshake(self.context, PATIENCE)
 
-    def test_messages_right_behind_the_handshake_are_not_left_behind(self) -> None:
+    def test_messages_right_after_the_handshake_are_received(self) -> None:
         ours, theirs = self.secured()
         context = client_context()
         context.maximum_version = ssl.TLSVersion.TLSv1_3
@@ -210,7 +212,7 @@ class Handshakes(PorterTestCase):
         self.assertEqual(["first", "second"], [ours.receive_message() for _ in range(2)])
         talking.join(PATIENCE)
 
-    def test_new_keys_are_answered_and_are_no_message_that_has_begun(self) -> None:
+    def test_a_key_update_is_answered_and_does_not_begin_a_message(self) -> None:
         certificate, key = self.folder / "c.pem", self.folder / "k.pem"
         ensure(certificate, key)
         with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -225,15 +227,15 @@ class Handshakes(PorterTestCase):
         ours.handshake(server_context(certificate, key), PATIENCE)
         client.stdin.write(encode("before"))
         self.assertEqual("before", ours.receive_message())
-        client.stdin.write(b"K\n")  # a command to s_client: new keys, and ask for some
-        ours.timeouts = Timeouts(idle=0.3, message=0.05)
-        with self.assertRaisesRegex(DeadlineExceeded, "no message for"):
+        client.stdin.write(b"K\n")  # a command for s_client: send new keys and ask for new ones
+        ours.timeouts = Timeouts(idle=scaled(0.3), message=scaled(0.05))
+        with self.assertRaisesRegex(DeadlineExceeded, "no message came for"):
             ours.receive_message()
         ours.timeouts = Timeouts(idle=PATIENCE)
         client.stdin.write(encode("after"))
         self.assertEqual("after", ours.receive_message())
 
-    def test_a_client_that_meets_a_plain_server_says_so(self) -> None:
+    def test_a_client_reports_a_server_without_tls(self) -> None:
         first, second = socket.socketpair()
         self.addCleanup(second.close)
         client = SecureMessageSocket.adopt(first)

@@ -1,4 +1,4 @@
-"""Waiting, over plain sockets and over TLS: for so long, and open to an interruption."""
+"""Waiting with timeouts and interruptions, over plain sockets and over TLS."""
 
 import os
 import socket
@@ -18,7 +18,7 @@ from common.errors import (
 from common.wire.framing import HEADER, encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Neighbours, Timeouts, WaitingSocket, timeval
-from tests.support import PATIENCE, PorterTestCase, secure_pair, socket_pair
+from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair, send_bytes, socket_pair
 
 
 def tcp_pair(case: unittest.TestCase) -> tuple[MessageSocket, socket.socket]:
@@ -37,41 +37,41 @@ class Times(unittest.TestCase):
 
 
 class LeftToTheKernel(PorterTestCase):
-    """What comes of a large message that is not whole."""
+    """A large message that has not arrived completely."""
 
     def setUp(self) -> None:
         super().setUp()
         self.ours, self.peer = tcp_pair(self)
         self.peer.sendall(HEADER.pack(60_000) + b"x" * 100)
 
-    def test_it_is_not_read_before_it_is_whole(self) -> None:
-        self.ours.timeouts = Timeouts(message=0.3)
-        more = threading.Timer(0.05, self.peer.sendall, [b"x" * 30_000])
+    def test_a_large_message_is_not_read_before_it_is_whole(self) -> None:
+        self.ours.timeouts = Timeouts(message=scaled(0.3))
+        more = threading.Timer(scaled(0.05), self.peer.sendall, [b"x" * 30_000])
         more.start()
         self.assertRaises(MessageStalled, self.ours.receive_message)
         more.join()
         self.assertEqual(104, len(self.ours._rest))
         self.assertEqual(30_000, len(self.ours.recv(65_536)))
 
-    def test_it_is_read_as_soon_as_it_is_whole_and_others_as_ever(self) -> None:
+    def test_a_large_message_is_read_as_soon_as_it_is_whole_and_the_next_one_as_usual(self) -> None:
         self.ours.timeouts = Timeouts(message=PATIENCE)
-        more = threading.Timer(0.05, self.peer.sendall, [b"x" * 59_900 + encode("y")])
+        more = threading.Timer(scaled(0.05), self.peer.sendall, [b"x" * 59_900 + encode("y")])
         more.start()
         self.assertEqual("x" * 60_000, self.ours.receive_message())
         self.assertEqual("y", self.ours.receive_message())
         more.join()
         self.assertEqual(1, self.ours.getsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT))
 
-    def test_the_end_inside_it_is_told_at_once(self) -> None:
-        end = threading.Timer(0.05, self.peer.close)
+    def test_the_end_inside_a_large_message_is_reported_at_once(self) -> None:
+        end = threading.Timer(scaled(0.05), self.peer.close)
         end.start()
         with self.assertRaisesRegex(ConnectionLost, "inside a message"):
             self.ours.receive_message()
         end.join()
 
 
-class StayingAwake(PorterTestCase):
-    """By a clock of the test's own, which goes on by thirty microseconds whenever somebody looks at it."""
+class Polling(PorterTestCase):
+    """Uses a clock of its own, which goes forward by thirty microseconds each time it is read."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -80,57 +80,57 @@ class StayingAwake(PorterTestCase):
         self.addCleanup(self.theirs.close)
         self.now = 1000.0
 
-    def look(self) -> float:
+    def read_clock(self) -> float:
         self.now += 30e-6
         return self.now
 
-    def looks(self) -> int:
-        """How often it looks at the clock before it goes to sleep: once where it does not stay awake."""
-        with mock.patch("common.wire.waiting.time.monotonic", side_effect=self.look) as clock:
+    def clock_readings(self) -> int:
+        """Return how often the socket reads the clock before it sleeps: once if it does not poll."""
+        with mock.patch("common.wire.waiting.time.monotonic", side_effect=self.read_clock) as clock:
             self.ours._await_what_comes_soon()
         return clock.call_count
 
-    def test_only_after_a_message_that_came_at_once_and_in_vain_only_once(self) -> None:
-        self.assertEqual([1, 8, 1], [self.looks() for _ in range(3)])
+    def test_a_socket_polls_only_after_a_quick_message_and_in_vain_only_once(self) -> None:
+        self.assertEqual([1, 8, 1], [self.clock_readings() for _ in range(3)])
         self.now += 1
-        self.assertEqual(1, self.looks())
+        self.assertEqual(1, self.clock_readings())
 
-    def test_until_something_comes(self) -> None:
-        self.looks()
+    def test_a_socket_polls_until_something_comes(self) -> None:
+        self.clock_readings()
         self.theirs.send_message("hello")
-        self.assertEqual(2, self.looks())
+        self.assertEqual(2, self.clock_readings())
         self.theirs.close()
-        self.assertEqual(2, self.looks())
+        self.assertEqual(2, self.clock_readings())
         self.assertEqual("hello", self.ours.receive_message())
 
-    def connection(self) -> tuple[MessageSocket, socket.socket]:
-        """One whose other end resets it when it is closed."""
+    def resetting_connection(self) -> tuple[MessageSocket, socket.socket]:
+        """Return a connection and its peer, which resets it on close."""
         ours, peer = tcp_pair(self)
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         return ours, peer
 
-    def test_at_a_stop_a_reset_is_an_end_and_not_somebody_to_say_goodbye_to(self) -> None:
-        ours, peer = self.connection()
+    def test_a_connection_that_was_reset_is_at_its_end_at_a_stop(self) -> None:
+        ours, peer = self.resetting_connection()
         peer.close()
         with mock.patch.object(ours, "_is_waiting", True):
             ours.wake()
         self.assertIsNone(ours.receive_message())
 
-    def test_a_reset_is_told(self) -> None:
-        ours, peer = self.connection()
+    def test_a_reset_during_polling_is_reported(self) -> None:
+        ours, peer = self.resetting_connection()
         ours.neighbours = Neighbours()
         for _ in range(20):
             peer.sendall(encode("hello"))
             ours.receive_message()
         ours._soon = time.monotonic() + PATIENCE
         with mock.patch("common.wire.waiting._SOON", PATIENCE):
-            resetting = threading.Timer(0.02, peer.close)
+            resetting = threading.Timer(scaled(0.02), peer.close)
             resetting.start()
             with self.assertRaisesRegex(ConnectionLost, "reset by peer"):
                 ours.receive_message()
             resetting.join()
 
-    def test_who_is_not_alone_goes_to_sleep(self) -> None:
+    def test_a_socket_that_is_not_alone_does_not_poll(self) -> None:
         neighbours = self.ours.neighbours = self.theirs.neighbours = Neighbours()
         with mock.patch.object(WaitingSocket, "_await_what_comes_soon") as awake:
             for _ in range(100):
@@ -139,13 +139,13 @@ class StayingAwake(PorterTestCase):
                 neighbours.is_alone(self.theirs)
         awake.assert_not_called()
 
-    def test_alone_is_who_was_the_only_one_for_sixteen_times(self) -> None:
+    def test_a_socket_is_alone_after_it_was_the_only_one_sixteen_times(self) -> None:
         neighbours = Neighbours()
         for _ in range(2):
             self.assertFalse(neighbours.is_alone(self.theirs))
             self.assertEqual([False] * 16 + [True] * 4, [neighbours.is_alone(self.ours) for _ in range(20)])
 
-    def test_the_same_is_received_by_who_is_alone(self) -> None:
+    def test_a_socket_that_is_alone_receives_the_same_messages(self) -> None:
         self.ours.neighbours = Neighbours()
         for text in map(str, range(40)):
             self.theirs.send_message(text)
@@ -155,24 +155,24 @@ class StayingAwake(PorterTestCase):
 
 
 class Behaviour:
-    """What both kinds of socket do."""
+    """Tests for both kinds of socket."""
 
     ours: MessageSocket
     theirs: MessageSocket
 
     def write_raw(self: Any, data: bytes) -> None:
-        """Bytes that are no frame of send_message's, within TLS where there is TLS."""
-        self.theirs._send_all(data)
+        """Send bytes that need not be a frame, within TLS if the socket has TLS."""
+        send_bytes(self.theirs, data)
 
     def test_a_peer_that_does_not_read_is_given_up(self: Any) -> None:
-        self.ours.timeouts = Timeouts(send=0.1)
+        self.ours.timeouts = Timeouts(send=scaled(0.1))
         with self.assertRaisesRegex(ConnectionLost, "did not take"):
             for _ in range(1000):
                 self.ours.send_message("x" * 60_000)
 
-    def test_an_interruption_from_another_thread_ends_a_wait_and_leaves_a_farewell(self: Any) -> None:
+    def test_an_interruption_from_another_thread_ends_a_wait_and_allows_a_farewell(self: Any) -> None:
         error = SessionEnded("your session was ended")
-        interrupting = threading.Timer(0.02, self.ours.interrupt, [error])
+        interrupting = threading.Timer(scaled(0.02), self.ours.interrupt, [error])
         interrupting.start()
         self.assertRaises(SessionEnded, self.ours.receive_message)
         interrupting.join(PATIENCE)
@@ -181,7 +181,7 @@ class Behaviour:
         self.assertEqual("goodbye", self.theirs.receive_message())
         self.assertIsNone(self.theirs.receive_message())
 
-    def test_an_interruption_comes_before_messages_that_wait(self: Any) -> None:
+    def test_an_interruption_has_priority_over_messages_that_wait(self: Any) -> None:
         for _ in range(3):
             self.theirs.send_message("hello")
         self.assertEqual("hello", self.ours.receive_message())
@@ -200,8 +200,8 @@ class Behaviour:
         with mock.patch.object(MessageSocket, "_wait", interrupt):
             self.assertRaises(SessionEnded, self.ours.receive_message)
 
-    def test_finishing_does_not_wait_longer_than_it_lingers_and_can_be_repeated(self: Any) -> None:
-        self.ours.finish(linger=0.02)
+    def test_finish_waits_no_longer_than_its_linger_time_and_can_be_repeated(self: Any) -> None:
+        self.ours.finish(linger=scaled(0.02))
         self.ours.finish(linger=PATIENCE)
         self.assertEqual(-1, self.ours.fileno())
 
@@ -213,27 +213,27 @@ class Plain(Behaviour, PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.theirs.close)
 
-    def test_one_that_does_not_block_waits_as_long_all_the_same(self) -> None:
+    def test_a_non_blocking_socket_waits_as_long_as_a_blocking_one(self) -> None:
         self.ours.setblocking(False)
-        self.ours.timeouts = Timeouts(idle=0.05)
-        with self.assertRaisesRegex(DeadlineExceeded, r"0\.05 seconds"):
+        self.ours.timeouts = Timeouts(idle=scaled(0.05))
+        with self.assertRaisesRegex(DeadlineExceeded, f"{scaled(0.05):g} seconds"):
             self.ours.receive_message()
         self.ours.timeouts = Timeouts(idle=PATIENCE)
-        late = threading.Timer(0.02, self.theirs.send_message, ["late"])
+        late = threading.Timer(scaled(0.02), self.theirs.send_message, ["late"])
         late.start()
         self.assertEqual("late", self.ours.receive_message())
         late.join()
 
-    def test_one_that_had_a_timeout_is_adopted_without(self) -> None:
+    def test_an_adopted_socket_loses_its_python_timeout(self) -> None:
         ours, theirs = socket.socketpair()
         ours.settimeout(PATIENCE)
         with MessageSocket.adopt(ours) as adopted, theirs:
             self.assertTrue(os.get_blocking(adopted.fileno()))
 
-    def test_the_kernel_is_told_of_another_idle_timeout(self) -> None:
-        for seconds in (0.02, 0.04):
+    def test_a_changed_idle_timeout_takes_effect(self) -> None:
+        for seconds in (scaled(0.02), scaled(0.04)):
             self.ours.timeouts = Timeouts(idle=seconds)
-            with self.assertRaisesRegex(DeadlineExceeded, f"for {seconds} seconds"):
+            with self.assertRaisesRegex(DeadlineExceeded, f"for {seconds:g} seconds"):
                 self.ours.receive_message()
 
 

@@ -32,7 +32,7 @@ class Users(PorterTestCase):
         self.assertEqual((0, "Alice is removed\n", ""), self.users("remove", "alice", "--yes"))
         self.assertEqual([], self.names())
 
-    def test_unknown_and_existing_names_and_bad_passwords_are_64_with_a_message(self) -> None:
+    def test_a_wrong_command_gives_status_64_with_a_message(self) -> None:
         self.users("add", "Alice", input="correct horse\n")
         for arguments, given, message in (
             (["add", "alice"], "correct horse\n", "alice exists already"),
@@ -45,9 +45,9 @@ class Users(PorterTestCase):
             (["enable", "nobody"], "", "no account"),
             (["remove", "nobody", "--yes"], "", "no account"),
             (["logout", "nobody"], "", "no account"),
-            (["remove", "alice"], "", "--yes is needed"),
-            (["forget", "1.2.3.4"], "", "no name is known"),
-            (["forget", "nonsense"], "", "no address"),
+            (["remove", "alice"], "", "give --yes"),
+            (["forget", "1.2.3.4"], "", "identify knows no name"),
+            (["forget", "nonsense"], "", "is not an address"),
             (["frobnicate"], "", "invalid choice"),
             ([], "", "COMMAND"),
         ):
@@ -58,7 +58,7 @@ class Users(PorterTestCase):
                 self.assertNotIn("Traceback", errors)
         self.assertEqual(["Alice"], self.names())
 
-    def test_what_is_done_takes_effect_while_a_server_runs(self) -> None:
+    def test_a_command_takes_effect_while_a_server_runs(self) -> None:
         with self.server("auth") as server:
             token = server.talk().register("Alice")
 
@@ -93,16 +93,16 @@ class Users(PorterTestCase):
             self.assertEqual(0, self.users("forget", "::ffff:127.0.0.7")[0])
             server.talk("127.0.0.7").expect(Kind.ASK)
 
-    def test_it_is_a_program_of_its_own(self) -> None:
+    def test_the_module_runs_as_a_program(self) -> None:
         done = run_program(self.folder, "server.administration.users", "list", PORTER_CONFIG=self.path)
         self.assertEqual((0, "NAME  STATE  CREATED  LAST LOGIN  SESSIONS\n"), (done.returncode, done.stdout))
 
-    def test_a_store_out_of_reach_is_69(self) -> None:
+    def test_an_unavailable_store_gives_status_69(self) -> None:
         self.write("file", "")
         self.path = str(self.write_configuration(store=f"sqlite:///{self.folder}/file/x.db"))
         self.assertEqual(69, self.users("list")[0])
 
-    def test_help_tells_each_command(self) -> None:
+    def test_help_names_each_command(self) -> None:
         status, out, _ = self.users("--help")
         self.assertEqual(0, status)
         for command in ("list", "add", "password", "disable", "enable", "remove", "logout", "addresses", "forget"):
@@ -134,7 +134,7 @@ class Users(PorterTestCase):
         child.wait()
         return child.exitstatus
 
-    def test_on_a_terminal_a_password_is_asked_twice_and_not_shown(self) -> None:
+    def test_on_a_terminal_the_password_is_asked_for_twice_and_not_shown(self) -> None:
         for repeated, wanted in (("correct horse", 0), ("another horse", 64)):
             child = self.spawn("add", f"Alice{wanted}")
             child.expect_exact("Password: ")
@@ -146,7 +146,7 @@ class Users(PorterTestCase):
             self.assertNotIn("horse", child.before)
         self.assertEqual(["Alice0"], self.names())
 
-    def test_on_a_terminal_removing_is_asked_for(self) -> None:
+    def test_on_a_terminal_a_removal_must_be_confirmed(self) -> None:
         self.users("add", "Alice", input="correct horse\n")
         for answer, left in (("no", ["Alice"]), ("what?\nno", ["Alice"]), ("yes", [])):
             child = self.spawn("remove", "alice")
@@ -155,7 +155,7 @@ class Users(PorterTestCase):
             self.assertEqual(0, self.finish(child))
             self.assertEqual(left, self.names())
 
-    def test_ctrl_c_at_the_question_is_130(self) -> None:
+    def test_ctrl_c_at_the_question_gives_status_130(self) -> None:
         child = self.spawn("add", "Alice")
         child.expect_exact("Password: ")
         child.sendintr()

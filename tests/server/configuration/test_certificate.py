@@ -1,4 +1,4 @@
-"""The certificate: made once, whoever comes first, and usable."""
+"""The certificate: it is made once, even by many servers at the same time, and it can be used."""
 
 import stat
 import threading
@@ -16,18 +16,18 @@ class Certificates(PorterTestCase):
         super().setUp()
         self.certificate, self.key = self.folder / "tls" / "c.pem", self.folder / "tls" / "k.pem"
 
-    def test_both_files_are_made_private(self) -> None:
+    def test_both_files_are_private(self) -> None:
         ensure(self.certificate, self.key)
         modes = [stat.S_IMODE(path.stat().st_mode) for path in (self.certificate, self.key, self.key.parent)]
         self.assertEqual([0o600, 0o600, 0o700], modes)
 
-    def test_what_is_there_is_kept(self) -> None:
+    def test_an_existing_pair_is_kept(self) -> None:
         ensure(self.certificate, self.key)
         before = self.certificate.read_bytes(), self.key.read_bytes()
         ensure(self.certificate, self.key)
         self.assertEqual(before, (self.certificate.read_bytes(), self.key.read_bytes()))
 
-    def test_of_many_who_start_at_once_one_makes_it(self) -> None:
+    def test_many_simultaneous_starts_make_one_certificate(self) -> None:
         fingerprints = []
 
         def start() -> None:
@@ -41,7 +41,7 @@ class Certificates(PorterTestCase):
             thread.join()
         self.assertEqual((8, 1), (len(fingerprints), len(set(fingerprints))))
 
-    def test_killed_at_any_write_it_leaves_nothing_that_stops_the_next_start(self) -> None:
+    def test_a_kill_at_any_write_does_not_stop_the_next_start(self) -> None:
         class Killed(BaseException):
             pass
 
@@ -63,7 +63,7 @@ class Certificates(PorterTestCase):
             self.certificate.unlink()
             self.key.unlink()
 
-    def test_a_chain_is_named_by_its_first_certificate(self) -> None:
+    def test_the_fingerprint_of_a_chain_is_that_of_its_first_certificate(self) -> None:
         ensure(self.certificate, self.key)
         first = context(self.certificate, self.key)[1]
         other = self.folder / "tls" / "other.pem"
@@ -72,7 +72,7 @@ class Certificates(PorterTestCase):
             file.write(other.read_text())
         self.assertEqual(first, context(self.certificate, self.key)[1])
 
-    def test_what_cannot_be_made_or_used_is_unavailable(self) -> None:
+    def test_a_certificate_that_cannot_be_made_or_used_is_unavailable(self) -> None:
         self.write("file", "")
         with self.assertRaisesRegex(Unavailable, "cannot make the certificate"):
             ensure(self.folder / "file" / "c.pem", self.key)

@@ -1,9 +1,11 @@
-"""Reading the configuration: every problem at once, at its place."""
+"""Reading the configuration: every problem is reported at once, with its position."""
 
+import os
 from typing import Any
+from unittest import mock
 
 from common.errors import ConfigurationError, UsageError
-from server.configuration.loading import Configuration, Overrides, load
+from server.configuration.loading import Configuration, Overrides, Source, with_environment
 from server.handlers.auth import AuthHandler
 from server.handlers.handler import Handler
 from tests.support import PorterTestCase
@@ -29,7 +31,7 @@ class NoOptions(Handler):
 
 class Configurations(PorterTestCase):
     def load(self, text: str, **overrides: Any) -> Configuration:
-        return load(self.write("file.yaml", text), Overrides(**overrides))
+        return Source(self.write("file.yaml", text), Overrides(**overrides)).load()
 
     def problems(self, text: str, **overrides: Any) -> list[str]:
         with self.assertRaises(ConfigurationError) as caught:
@@ -43,7 +45,7 @@ class Configurations(PorterTestCase):
         self.assertEqual("certificate.pem", configuration.certificate.name)
         self.assertTrue(configuration.key.is_absolute())
 
-    def test_everything_that_is_wrong_is_told_at_once_with_its_place(self) -> None:
+    def test_all_problems_are_reported_at_once_with_their_positions(self) -> None:
         wanted = [
             ("1:1: mode:", "'nosuch' is not one of the handlers: echo, identify, auth"),
             ("2:1: port:", "less than or equal to 65535, got 70000"),
@@ -65,21 +67,47 @@ class Configurations(PorterTestCase):
             self.assertTrue(problem.startswith(start), problem)
             self.assertIn(part, problem)
 
-    def test_a_part_may_be_given_and_the_rest_stays(self) -> None:
+    def test_a_given_option_leaves_the_other_defaults(self) -> None:
         options = self.load("handlers: {auth: {options: {sessions: {per_user: 2}}}}").choices["auth"].options
         assert isinstance(options, AuthHandler.Options)
         self.assertEqual((2, 86400, "open"), (options.sessions.per_user, options.sessions.idle, options.registration))
 
-    def test_overrides_come_before_the_file(self) -> None:
+    def test_overrides_beat_the_file(self) -> None:
         settings = self.load("mode: auth\nport: 1\n", mode="echo", host="::1", port=2, no_tls=True).settings
         found = (settings.mode, settings.host, settings.port, settings.tls.enabled)
         self.assertEqual(("echo", "::1", 2, False), found)
+
+    def first_problem(self, text: str, **overrides: Any) -> str:
+        with self.assertRaises(ConfigurationError) as caught:
+            self.load(text, **overrides)
+        return str(caught.exception)
+
+    def test_a_problem_names_the_option_or_the_variable_that_gave_the_value(self) -> None:
+        text = self.first_problem("mode: auth\n", host="0.0.0.0", no_tls=True)
+        self.assertRegex(text, r"^--no-tls: passwords would cross the network unencrypted on 0\.0\.0\.0")
+        self.assertRegex(
+            self.first_problem("tls: {enabled: false}\n", host="0.0.0.0"), r"file.yaml:\d:\d+: tls.enabled: "
+        )
+        self.assertRegex(self.first_problem("port: 1\n", host="x" * 300), r"^--host: ")
+        variables = frozenset([("host",)])
+        self.assertRegex(self.first_problem("port: 1\n", host="x" * 300, variables=variables), r"^PORTER_HOST: ")
+
+    def test_the_environment_completes_the_command_line_and_a_wrong_port_names_its_variable(self) -> None:
+        variables = {"PORTER_MODE": "echo", "PORTER_HOST": "::1", "PORTER_PORT": "1"}
+        with mock.patch.dict(os.environ, variables):
+            wanted = Overrides("auth", "::1", 1, variables=frozenset([("host",), ("port",)]))
+            self.assertEqual(wanted, with_environment(Overrides("auth")))
+        with (
+            mock.patch.dict(os.environ, {"PORTER_PORT": "hi"}),
+            self.assertRaisesRegex(UsageError, "^PORTER_PORT: a port is a number from 0 to 65535, not 'hi'"),
+        ):
+            with_environment(Overrides())
 
     def test_an_unknown_mode_on_the_command_line_is_wrong_usage(self) -> None:
         with self.assertRaisesRegex(UsageError, "no mode 'nosuch': .* has echo, identify, auth"):
             self.load("", mode="nosuch")
 
-    def test_what_has_another_shape_is_told(self) -> None:
+    def test_a_value_of_another_shape_is_reported(self) -> None:
         for text, problem in (
             ("handlers: 5", "handlers: Input should be a valid dictionary, got 5"),
             ("handlers: {auth: 5}", "handlers.auth: Input should be a valid dictionary"),
@@ -103,26 +131,26 @@ class Configurations(PorterTestCase):
             with self.subTest(text):
                 self.assertIn(problem, self.problems(text)[0])
 
-    def test_the_password_in_a_store_s_url_is_not_shown(self) -> None:
+    def test_the_password_in_a_store_url_is_not_shown(self) -> None:
         for url in ("mysql://u:secret@h/x", "postgresql+psycopg://u:secret@h:abc/x"):
             self.assertNotIn("secret", "".join(self.problems(f"store: '{url}'")))
 
-    def test_half_a_pair_of_certificate_and_key_is_an_error(self) -> None:
+    def test_a_certificate_without_its_key_is_an_error(self) -> None:
         self.write("c.pem", "")
         text = f"tls: {{certificate: {self.folder}/c.pem, key: {self.folder}/k.pem}}"
-        self.assertIn("k.pem is missing, but the other half of the pair is there", self.problems(text)[0])
+        self.assertIn("k.pem is missing: there must be both files of the pair, or neither", self.problems(text)[0])
 
-    def test_passwords_do_not_cross_a_network_in_clear_unless_it_is_said(self) -> None:
+    def test_passwords_cross_a_network_unencrypted_only_if_this_is_allowed(self) -> None:
         for host in ("0.0.0.0", "::", "10.1.2.3", "example.org"):
             found = self.problems(f"mode: auth\nhost: '{host}'\ntls: {{enabled: false}}\n")
-            self.assertIn("in clear", found[0])
+            self.assertIn("unencrypted", found[0])
         self.load("mode: auth\nhost: 0.0.0.0\ntls: {enabled: false, allow_plain_login: true}\n")
         self.load("mode: echo\nhost: 0.0.0.0\ntls: {enabled: false}\n")
         for host in ("127.0.0.1", "::1", "localhost"):
             self.load(f"mode: auth\nhost: '{host}'\ntls: {{enabled: false}}\n")
 
-    def test_nothing_is_made_by_reading(self) -> None:
+    def test_reading_creates_no_files(self) -> None:
         before = sorted(self.folder.rglob("*"))
         path = self.write_configuration()
-        load(path, Overrides())
+        Source(path).load()
         self.assertEqual({"server.yaml", "logging.yaml"}, {p.name for p in set(self.folder.rglob("*")) - set(before)})

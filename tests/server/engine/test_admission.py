@@ -1,4 +1,4 @@
-"""Places: counted exactly, by one process or by several at once, and given back when one is killed."""
+"""Slots: they are counted exactly, by one or several processes, and freed when a process is killed."""
 
 import os
 import signal
@@ -8,67 +8,67 @@ from typing import Any
 
 from common.errors import ConnectionRefused
 from common.wire.sockets import MessageSocket
-from server.engine.admission import Connections, OwnPlaces, Places, SharedPlaces
+from server.engine.admission import Connections, OwnSlots, SharedSlots, Slots
 from server.settings import Limits
-from tests.support import PATIENCE, PorterTestCase, socket_pair
+from tests.support import PATIENCE, PorterTestCase, scaled, socket_pair
 
 LIMITS = Limits(max_connections=5, max_connections_per_address=3)
 
 
 class Behaviour:
-    places: Places
+    slots: Slots
 
-    def test_a_source_and_all_together_have_so_many_and_a_freed_one_is_free_at_once(self: Any) -> None:
-        places = self.places
+    def test_each_source_and_the_server_have_a_limit_and_a_freed_slot_is_free_at_once(self: Any) -> None:
+        slots = self.slots
         for source in "aaa":
-            places.take(source, LIMITS)
+            slots.take(source, LIMITS)
         with self.assertRaisesRegex(ConnectionRefused, "from your address"):
-            places.take("a", LIMITS)
-        places.take("b", LIMITS)
-        places.take("b", LIMITS)
+            slots.take("a", LIMITS)
+        slots.take("b", LIMITS)
+        slots.take("b", LIMITS)
         with self.assertRaisesRegex(ConnectionRefused, "the server is full"):
-            places.take("c", LIMITS)
-        places.give_back("a")
-        places.take("c", LIMITS)
+            slots.take("c", LIMITS)
+        slots.give_back("a")
+        slots.take("c", LIMITS)
 
 
 class Own(Behaviour, PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.places = OwnPlaces()
+        self.slots = OwnSlots()
 
-    def test_nothing_is_kept_of_a_source_that_has_left(self) -> None:
-        places = OwnPlaces()
-        places.take("a", LIMITS)
-        places.give_back("a")
-        self.assertFalse(places._by_source)
+    def test_no_data_is_kept_about_a_source_that_has_left(self) -> None:
+        slots = OwnSlots()
+        slots.take("a", LIMITS)
+        slots.give_back("a")
+        self.assertFalse(slots._by_source)
 
 
 class Shared(Behaviour, PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.shared = SharedPlaces(2)
+        self.shared = SharedSlots(2)
         self.addCleanup(self.shared._lock.close)
-        self.places = self.shared.of(0)
+        self.slots = self.shared.of(0)
 
-    def test_what_one_worker_took_the_other_cannot_have(self) -> None:
+    def test_a_slot_taken_by_one_worker_is_not_free_for_the_other(self) -> None:
         other = self.shared.of(1)
-        self.places.take("a", LIMITS)
+        self.slots.take("a", LIMITS)
         for _ in range(2):
             other.take("a", LIMITS)
-        self.assertRaises(ConnectionRefused, self.places.take, "a", LIMITS)
+        self.assertRaises(ConnectionRefused, self.slots.take, "a", LIMITS)
         other.give_back("a")
-        self.places.take("a", LIMITS)
+        self.slots.take("a", LIMITS)
 
-    def test_what_a_worker_had_is_given_back_when_it_has_ended(self) -> None:
+    def test_the_slots_of_a_worker_are_freed_when_it_has_ended(self) -> None:
         other = self.shared.of(1)
         for source in "abcde":
             other.take(source, LIMITS)
-        self.assertRaises(ConnectionRefused, self.places.take, "f", LIMITS)
+        self.assertRaises(ConnectionRefused, self.slots.take, "f", LIMITS)
         self.shared.clear(1)
-        self.places.take("f", LIMITS)
+        self.slots.take("f", LIMITS)
 
-    def test_processes_that_take_at_the_same_time_take_no_more_than_there_are(self) -> None:
+    def test_processes_that_take_slots_at_once_take_no_more_than_the_limit(self) -> None:
         limits = Limits(max_connections=1000, max_connections_per_address=150)
         children = []
         for number in range(2):
@@ -86,15 +86,15 @@ class Shared(Behaviour, PorterTestCase):
         counts = [os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) for child in children]
         self.assertEqual(150, sum(counts))
 
-    def test_who_is_killed_with_the_lock_keeps_it_from_nobody(self) -> None:
+    def test_a_process_killed_with_the_lock_blocks_no_other(self) -> None:
         child = os.fork()
         if child == 0:
             with self.shared.locked():
                 os.kill(os.getpid(), signal.SIGKILL)
         os.waitpid(child, 0)
-        self.places.take("a", LIMITS)
+        self.slots.take("a", LIMITS)
 
-    def test_who_is_stopped_with_the_lock_holds_nobody_up_for_long(self) -> None:
+    def test_a_process_stopped_with_the_lock_does_not_delay_others_for_long(self) -> None:
         child = os.fork()
         if child == 0:
             with self.shared.locked():
@@ -103,12 +103,12 @@ class Shared(Behaviour, PorterTestCase):
         os.waitpid(child, os.WUNTRACED)
         start = time.monotonic()
         for _ in range(3):
-            self.places.take("a", LIMITS)
+            self.slots.take("a", LIMITS)
         self.assertLess(time.monotonic() - start, 1)
         os.kill(child, signal.SIGCONT)
         os.waitpid(child, 0)
         with self.assertRaises(ConnectionRefused):
-            self.places.take("a", LIMITS)
+            self.slots.take("a", LIMITS)
 
 
 class Register(PorterTestCase):
@@ -123,21 +123,21 @@ class Register(PorterTestCase):
         self.addCleanup(second.close)
         return first
 
-    def test_a_full_server_refuses(self) -> None:
+    def test_a_full_server_refuses_new_connections(self) -> None:
         for source in ("a", "b", "c"):
             self.connections.admit(self.socket(), source, self.limits)
         with self.assertRaisesRegex(ConnectionRefused, "the server is full"):
             self.connections.admit(self.socket(), "d", self.limits)
         self.assertEqual(3, len(self.connections))
 
-    def test_an_address_with_too_many_is_refused_and_others_are_not(self) -> None:
+    def test_an_address_with_too_many_connections_is_refused_and_others_are_not(self) -> None:
         self.connections.admit(self.socket(), "a", self.limits)
         self.connections.admit(self.socket(), "a", self.limits)
         with self.assertRaisesRegex(ConnectionRefused, "from your address"):
             self.connections.admit(self.socket(), "a", self.limits)
         self.connections.admit(self.socket(), "b", self.limits)
 
-    def test_a_freed_place_is_free_at_once(self) -> None:
+    def test_a_freed_slot_is_free_at_once(self) -> None:
         first = self.socket()
         self.connections.admit(first, "a", self.limits)
         self.connections.admit(self.socket(), "a", self.limits)
@@ -145,14 +145,14 @@ class Register(PorterTestCase):
         self.assertFalse(self.connections.remove(first))
         self.connections.admit(self.socket(), "a", self.limits)
 
-    def test_the_last_one_s_end_wakes_who_waits(self) -> None:
+    def test_the_end_of_the_last_connection_ends_the_wait(self) -> None:
         request = self.socket()
         self.connections.admit(request, "a", self.limits)
         self.assertFalse(self.connections.wait_until_none(0))
-        threading.Timer(0.02, self.connections.remove, [request]).start()
+        threading.Timer(scaled(0.02), self.connections.remove, [request]).start()
         self.assertTrue(self.connections.wait_until_none(PATIENCE))
 
-    def test_cutting_ends_them_all(self) -> None:
+    def test_cut_ends_all_connections(self) -> None:
         request = self.socket()
         self.connections.admit(request, "a", self.limits)
         self.assertEqual(1, self.connections.cut())

@@ -1,4 +1,4 @@
-"""The listening socket; what happens with taken ports and hosts that are not there, test_service.py shows too."""
+"""The listening socket. test_service.py also tests taken ports and unknown hosts."""
 
 import socket
 
@@ -8,7 +8,7 @@ from tests.support import PorterTestCase
 
 
 class Listening(PorterTestCase):
-    def test_it_listens_on_the_port_or_the_next_free_one(self) -> None:
+    def test_listen_takes_the_port_or_the_next_free_one(self) -> None:
         with listen("127.0.0.1", 0) as first:
             port = first.getsockname()[1]
             with self.assertLogs("porter.server", "WARNING") as logged, listen("127.0.0.1", port) as second:
@@ -17,11 +17,11 @@ class Listening(PorterTestCase):
             with socket.create_connection(("127.0.0.1", port)):
                 first.accept()[0].close()
 
-    def test_another_process_cannot_share_the_port_by_asking_for_it(self) -> None:
+    def test_another_process_cannot_share_the_port(self) -> None:
         with listen("127.0.0.1", 0) as first, socket.socket() as other:
             other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
             self.assertRaises(OSError, other.bind, first.getsockname())
 
-    def test_a_host_that_is_not_there_is_unavailable(self) -> None:
+    def test_an_unknown_host_is_unavailable(self) -> None:
         with self.assertRaisesRegex(Unavailable, "there is no host"):
             listen("a..b", 0)

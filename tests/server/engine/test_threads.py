@@ -1,15 +1,15 @@
-"""Threads that accept: always one that waits, no more than serve somebody, and none lost by a failure."""
+"""Accepting threads: one always waits, there are no more than needed, and a failure costs none of them."""
 
 import queue
 import threading
 from unittest import mock
 
 from server.engine.threads import AcceptingThreads
-from tests.support import PATIENCE, PorterTestCase, wait_until
+from tests.support import PATIENCE, PorterTestCase, scaled, wait_until
 
 
 class Threads(PorterTestCase):
-    """With a queue for a listener; a connection is the event that its serving waits for, None a wait in vain."""
+    """The listener is a queue. A connection is an event that its thread waits for; None is a wait without one."""
 
     def setUp(self) -> None:
         super().setUp()
@@ -42,12 +42,12 @@ class Threads(PorterTestCase):
             self.assertTrue(self.done.acquire(timeout=PATIENCE))
 
     def close(self) -> None:
-        """As the server does: who waits is woken by the end of the listener."""
+        """Close as the server does: the end of the listener wakes the waiting threads."""
         closing = threading.Thread(target=self.threads.close, args=[PATIENCE])
         closing.start()
         while closing.is_alive():
             self.listener.put(None)
-            closing.join(0.01)
+            closing.join(scaled(0.01))
 
     def test_many_connections_at_once_are_all_served(self) -> None:
         connections = [self.connect(stays=True) for _ in range(20)]
@@ -57,13 +57,13 @@ class Threads(PorterTestCase):
         self.wait(20)
         self.assertEqual(20, len(set(self.served)))
 
-    def test_one_after_the_other_needs_two_threads(self) -> None:
+    def test_connections_one_after_another_need_few_threads(self) -> None:
         for _ in range(50):
             self.connect()
             self.wait(1)
         self.assertLessEqual(len(set(self.served)), 3)
 
-    def test_of_those_that_wait_in_vain_one_stays(self) -> None:
+    def test_only_one_of_the_unneeded_waiting_threads_stays(self) -> None:
         connections = [self.connect(stays=True) for _ in range(5)]
         wait_until(lambda: len(self.served) == 5, "five that are served")
         for connection in connections:
@@ -76,7 +76,7 @@ class Threads(PorterTestCase):
         self.connect()
         self.wait(1)
 
-    def test_where_no_other_thread_can_be_had_the_connection_is_refused_and_the_thread_goes_on(self) -> None:
+    def test_without_a_new_thread_the_connection_is_refused_and_the_thread_goes_on(self) -> None:
         no_thread = mock.patch.object(self.threads, "start", side_effect=RuntimeError("can't start new thread"))
         with no_thread:
             for _ in range(2):
@@ -91,7 +91,7 @@ class Threads(PorterTestCase):
         self.wait(1)
         self.assertEqual(1, len(self.served))
 
-    def test_a_failure_takes_no_thread_with_it(self) -> None:
+    def test_a_failure_costs_no_thread(self) -> None:
         with (
             mock.patch.object(self.threads, "_serve", side_effect=SystemExit),
             self.assertLogs("porter.server", "ERROR") as logged,
@@ -101,7 +101,7 @@ class Threads(PorterTestCase):
         self.connect()
         self.wait(1)
 
-    def test_a_failure_while_waiting_takes_the_next_one_with_nothing(self) -> None:
+    def test_a_failure_while_waiting_is_logged_and_connections_are_still_served(self) -> None:
         with (
             mock.patch.object(self.threads, "_accept", side_effect=[MemoryError, None]),
             self.assertLogs("porter.server", "ERROR"),
@@ -111,7 +111,7 @@ class Threads(PorterTestCase):
         self.connect()
         self.wait(1)
 
-    def test_where_nobody_waits_any_more_somebody_is_sent(self) -> None:
+    def test_a_thread_is_started_when_none_waits(self) -> None:
         self.assertTrue(self.threads._waiting)
         with mock.patch.object(self.threads, "start") as start:
             self.threads.heal()
@@ -120,24 +120,24 @@ class Threads(PorterTestCase):
                 self.threads.heal()
             start.assert_called_once()
 
-    def test_the_one_whose_thread_is_about_to_run_is_waited_for(self) -> None:
+    def test_close_waits_for_a_thread_that_has_not_run_yet(self) -> None:
         with mock.patch("threading.Thread.start"):
             self.threads.start()
-        self.listener.put(None)  # for the other one, which ends
+        self.listener.put(None)  # for the other thread, which ends
         wait_until(lambda: self.threads._waiting == 1, "the other one's end")
-        self.assertFalse(self.threads.close(0.01))
+        self.assertFalse(self.threads.close(scaled(0.01)))
         self.listener.put(None)
         self.threads._run()
-        self.assertTrue(self.threads.close(0.01))
+        self.assertTrue(self.threads.close(scaled(0.01)))
 
-    def test_once_closed_none_is_started(self) -> None:
+    def test_after_close_no_thread_is_started(self) -> None:
         self.close()
         with mock.patch("threading.Thread.start") as start:
             self.threads.start()
             self.threads.heal()
         start.assert_not_called()
 
-    def test_once_closed_nobody_waits(self) -> None:
-        self.assertFalse(self.threads.close(0.01))
+    def test_after_close_no_thread_waits(self) -> None:
+        self.assertFalse(self.threads.close(scaled(0.01)))
         self.close()
         self.assertTrue(self.threads.close(PATIENCE))

@@ -1,11 +1,11 @@
-"""The echo mode: every message back, whatever it holds, over plain and over TLS."""
+"""The echo mode: every message comes back unchanged, without and with TLS."""
 
 import random
 import threading
 from typing import Any
 
 from common.wire.framing import encode
-from tests.support import PATIENCE, PorterTestCase
+from tests.support import PATIENCE, PorterTestCase, send_bytes
 
 
 class Behaviour:
@@ -16,7 +16,7 @@ class Behaviour:
                 client.send_message(text)
                 self.assertEqual(text, client.receive_message())
 
-    def test_large_ones_and_small_ones_come_back_in_any_order(self: Any) -> None:
+    def test_any_mix_of_large_and_small_messages_comes_back(self: Any) -> None:
         edges = (0, 1, 2043, 2044, 2045, 16379, 16380, 16381, 16384, 33_000, 49_157, 65_535, 65_536)
         with self.server("echo") as server:
             client = server.connect()
@@ -24,20 +24,20 @@ class Behaviour:
                 client.send_message("x" * size)
                 self.assertEqual(size, len(client.receive_message()))
 
-    def test_it_never_speaks_first(self: Any) -> None:
+    def test_the_server_never_speaks_first(self: Any) -> None:
         with self.server("echo") as server:
             client = server.connect()
             server.log.wait_for("client connected")
             self.assertEqual([], list(client.receive_waiting()))
 
-    def test_many_in_a_row_come_back_in_order(self: Any) -> None:
+    def test_many_messages_in_a_row_come_back_in_order(self: Any) -> None:
         with self.server("echo") as server:
             client = server.connect()
             for number in range(500):
                 client.send_message(str(number))
             self.assertEqual([str(n) for n in range(500)], [client.receive_message() for _ in range(500)])
 
-    def test_many_clients_at_once_each_hear_their_own(self: Any) -> None:
+    def test_each_of_many_clients_gets_its_own_echoes(self: Any) -> None:
         with self.server("echo") as server:
             heard = []
 
@@ -58,7 +58,7 @@ class Behaviour:
         with self.server("echo") as server:
             client = server.connect()
             for byte in encode("in pieces"):
-                client._send_all(bytes([byte]))
+                send_bytes(client, bytes([byte]))
             self.assertEqual("in pieces", client.receive_message())
 
 

@@ -1,4 +1,4 @@
-"""A handler's verbs, and what reaches it as an exception."""
+"""The verbs of a handler, and the exceptions that it gets or raises."""
 
 import sys
 import types
@@ -11,7 +11,7 @@ from tests.support import PorterTestCase, RunningServer
 
 
 class WordCount(Handler):
-    """Count the words of each line."""
+    """Counts the words of each line."""
 
     class Options(Handler.Options):
         prompt: str = "> "
@@ -56,7 +56,7 @@ class Handlers(PorterTestCase):
         entry = {"class": f"{__name__}:{name}", "options": options}
         return self.server("mine", handlers={"mine": entry})
 
-    def test_a_handler_of_one_s_own_needs_only_its_class_in_the_configuration(self) -> None:
+    def test_a_custom_handler_needs_only_its_class_in_the_configuration(self) -> None:
         with self.serve("WordCount", prompt="count: ") as server:
             client = server.talk()
             self.assertEqual("count: ", client.answer(Kind.ASK, "one two three"))
@@ -64,7 +64,7 @@ class Handlers(PorterTestCase):
             client.answer(Kind.ASK, "")
             client.expect_end()
 
-    def test_each_verb_is_its_kind(self) -> None:
+    def test_each_verb_sends_or_receives_its_kind(self) -> None:
         with self.serve("Verbs") as server:
             client = server.talk()
             client.expect(Kind.TEXT, "")
@@ -77,24 +77,24 @@ class Handlers(PorterTestCase):
             client.connection.close()
             server.log.wait_for("saw the end")
 
-    def test_an_unknown_kind_is_a_breach_and_an_empty_message_too(self) -> None:
+    def test_an_unknown_kind_or_an_empty_message_is_a_breach(self) -> None:
         with self.serve("WordCount") as server:
             for message in ("HELLO", "", "text", "ASK x"):
                 client = server.talk()
                 client.expect(Kind.ASK)
                 client.connection.send_message(message)
-                self.assertIn("a message starts with one of TEXT, TOKEN", client.expect(Kind.ERROR))
+                self.assertIn("a message must begin with TEXT or TOKEN", client.expect(Kind.ERROR))
                 client.expect_end()
             server.log.wait_for("WARNING 127.0.0.1", count=4)
 
-    def test_a_token_is_no_answer_to_a_question(self) -> None:
+    def test_a_token_does_not_answer_a_question(self) -> None:
         with self.serve("WordCount") as server:
             client = server.talk()
             client.expect(Kind.ASK)
             client.connection.send_message(compose(Kind.TOKEN, "x"))
             client.expect(Kind.ERROR)
 
-    def test_our_own_fault_is_told_the_log_and_not_the_client(self) -> None:
+    def test_a_fault_in_the_handler_is_logged_and_not_shown_to_the_client(self) -> None:
         with self.serve("Broken") as server:
             client = server.talk()
             client.expect(Kind.ERROR, "internal error")
@@ -103,18 +103,18 @@ class Handlers(PorterTestCase):
         log = (self.folder / "server.log").read_text()
         self.assertIn("ZeroDivisionError: a secret detail", log)
 
-    def test_a_missing_file_is_our_fault_and_no_lost_connection(self) -> None:
+    def test_a_missing_file_is_an_internal_error_and_not_a_lost_connection(self) -> None:
         with self.serve("Missing") as server:
             server.talk().expect(Kind.ERROR, "internal error")
             server.log.wait_for("ERROR 127.0.0.1")
 
-    def test_a_handler_without_converse_says_what_is_missing(self) -> None:
+    def test_the_log_names_the_handler_that_lacks_converse(self) -> None:
         with self.serve("Unwritten") as server:
             server.talk().expect(Kind.ERROR, "internal error")
             server.log.wait_for("ERROR")
         self.assertIn("Unwritten has no method converse", (self.folder / "server.log").read_text())
 
-    def test_what_is_shared_is_made_once(self) -> None:
+    def test_shared_objects_are_prepared_once(self) -> None:
         made = []
 
         class Counting(Handler):

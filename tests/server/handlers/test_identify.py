@@ -1,4 +1,4 @@
-"""The identify mode: who calls from where, over plain and over TLS."""
+"""The identify mode: each address has a name, without and with TLS."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ from tests.support import PorterTestCase
 
 
 class Behaviour:
-    def test_an_unknown_address_is_asked_stored_and_greeted_and_then_known(self: Any) -> None:
+    def test_an_unknown_address_is_asked_for_a_name_once(self: Any) -> None:
         with self.server("identify") as server:
             first = server.talk("127.0.0.2")
             first.answer(Kind.ASK, "Bob  the Builder")
@@ -16,7 +16,7 @@ class Behaviour:
             self.assertIn("Bob the Builder", again.expect(Kind.TEXT))
             server.log.wait_for("identified as Bob the Builder", count=2)
 
-    def test_then_it_is_an_echo(self: Any) -> None:
+    def test_after_the_greeting_every_message_comes_back(self: Any) -> None:
         with self.server("identify") as server:
             client = server.talk()
             client.answer(Kind.ASK, "Bob")
@@ -25,7 +25,7 @@ class Behaviour:
                 client.say(text)
                 client.expect(Kind.TEXT, text)
 
-    def test_two_addresses_may_bear_one_name(self: Any) -> None:
+    def test_two_addresses_may_have_the_same_name(self: Any) -> None:
         with self.server("identify") as server:
             for source in ("127.0.0.2", "127.0.0.3"):
                 client = server.talk(source)
@@ -40,7 +40,7 @@ class Behaviour:
         with self.server("identify") as server:
             self.assertIn("Bob", server.talk().expect(Kind.TEXT))
 
-    def test_a_name_that_cannot_be_had_is_explained_and_asked_three_times_in_all(self: Any) -> None:
+    def test_an_invalid_name_is_explained_and_asked_for_three_times_in_all(self: Any) -> None:
         with self.server("identify") as server:
             client = server.talk()
             for name in ("", "a\nb", "x" * 65):
@@ -62,14 +62,14 @@ class Behaviour:
             self.assertIn("Bob", client.expect(Kind.TEXT))
             client.expect(Kind.TEXT, "hello")
 
-    def test_a_limit_that_is_reached_is_named(self: Any) -> None:
+    def test_a_refusal_names_the_limit_that_is_reached(self: Any) -> None:
         with self.server("identify", registration_limits={"per_address_per_hour": 9, "total": 1}) as server:
             first = server.talk("127.0.0.2")
             first.answer(Kind.ASK, "Bob")
             first.expect(Kind.TEXT)
             second = server.talk("127.0.0.3")
             second.answer(Kind.ASK, "Carol")
-            self.assertIn("no more than 1 names in all", second.expect(Kind.ERROR))
+            self.assertIn("the server keeps 1 names, and no more", second.expect(Kind.ERROR))
 
 
 class Plain(Behaviour, PorterTestCase):

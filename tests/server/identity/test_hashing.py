@@ -1,4 +1,4 @@
-"""The threads that hash: how many there are, how long one waits, and that no place is lost."""
+"""The HashPool: how many threads it has, how long a caller waits for a turn, and that no turn is lost."""
 
 import contextlib
 import os
@@ -8,38 +8,38 @@ from collections.abc import Iterator
 from functools import partial
 
 from common.errors import Busy, Stopping
-from server.identity.hashing import HashWorkers
+from server.identity.hashing import HashPool
 from server.machine import Cores
-from tests.support import PATIENCE, PorterTestCase, at_once, wait_until
+from tests.support import PATIENCE, PorterTestCase, at_once, scaled, wait_until
 
 
-class HashWorkersTests(PorterTestCase):
-    def workers(
+class HashPoolTests(PorterTestCase):
+    def pool(
         self, count: int | None = 1, queue: int = 16, longest_wait: float = PATIENCE, pause_when_full: float = 0
-    ) -> HashWorkers:
-        made = HashWorkers(count, queue, longest_wait, pause_when_full)
+    ) -> HashPool:
+        made = HashPool(count, queue, longest_wait, pause_when_full)
         self.addCleanup(made.close)
         return made
 
-    def test_each_core_has_one_and_all_of_them_go_after_other_threads(self) -> None:
-        workers = self.workers(None)
-        self.assertEqual(len(Cores()), workers._threads._max_workers)
+    def test_each_core_has_one_thread_and_all_have_a_low_priority(self) -> None:
+        pool = self.pool(None)
+        self.assertEqual(len(Cores()), pool._threads._max_workers)
         ours = os.getpriority(os.PRIO_PROCESS, 0)
-        self.assertGreater(workers.run(os.getpriority, os.PRIO_PROCESS, 0), ours)
+        self.assertGreater(pool.run(os.getpriority, os.PRIO_PROCESS, 0), ours)
 
-    def test_they_use_all_cores_although_the_process_keeps_to_one(self) -> None:
+    def test_the_threads_use_all_cores_although_the_process_keeps_to_one(self) -> None:
         cores = Cores()
-        workers = HashWorkers(cores=cores)
-        self.addCleanup(workers.close)
-        self.assertEqual(len(cores), len(workers.run(os.sched_getaffinity, 0)))
+        pool = HashPool(cores=cores)
+        self.addCleanup(pool.close)
+        self.assertEqual(len(cores), len(pool.run(os.sched_getaffinity, 0)))
 
-    def test_what_is_computed_comes_back_and_what_is_raised_too(self) -> None:
-        workers = self.workers()
-        self.assertEqual(5, workers.run(max, 3, 5))
-        self.assertRaises(ZeroDivisionError, workers.run, divmod, 1, 0)
+    def test_run_returns_the_result_and_raises_the_error(self) -> None:
+        pool = self.pool()
+        self.assertEqual(5, pool.run(max, 3, 5))
+        self.assertRaises(ZeroDivisionError, pool.run, divmod, 1, 0)
 
-    def test_never_more_at_a_time_than_there_are_workers(self) -> None:
-        workers = self.workers(2)
+    def test_no_more_calls_run_at_once_than_there_are_threads(self) -> None:
+        pool = self.pool(2)
         present: list[int] = []
         counts: list[int] = []
         third = threading.Event()
@@ -49,15 +49,15 @@ class HashWorkersTests(PorterTestCase):
             counts.append(len(present))
             if len(present) > 2:
                 third.set()
-            third.wait(0.01)  # long enough for a third to come, if one could
+            third.wait(scaled(0.01))  # long enough for a third call to begin, if it could
             present.pop()
 
-        at_once(*[partial(workers.run, work)] * 16)
+        at_once(*[partial(pool.run, work)] * 16)
         self.assertEqual((16, 2), (len(counts), max(counts)))
 
     @contextlib.contextmanager
-    def occupied(self, workers: HashWorkers) -> Iterator[None]:
-        """Inside, the only worker is at work."""
+    def occupied(self, pool: HashPool) -> Iterator[None]:
+        """Keep the only thread of the pool at work inside."""
         working, finish = threading.Event(), threading.Event()
 
         def work() -> bool:
@@ -65,8 +65,8 @@ class HashWorkersTests(PorterTestCase):
             return finish.wait(PATIENCE)
 
         def work_in_turn() -> None:
-            with workers.turn():
-                workers.run(work)
+            with pool.turn():
+                pool.run(work)
 
         first = threading.Thread(target=work_in_turn)
         first.start()
@@ -77,70 +77,70 @@ class HashWorkersTests(PorterTestCase):
             finish.set()
             first.join(PATIENCE)
 
-    def test_when_all_places_are_taken_it_is_busy_until_one_is_free(self) -> None:
-        workers = self.workers(1, queue=0)
-        with workers.turn(), workers.turn():
+    def test_a_full_pool_is_busy_until_a_turn_ends(self) -> None:
+        pool = self.pool(1, queue=0)
+        with pool.turn(), pool.turn():
             start = time.monotonic()
-            with self.assertRaises(Busy), workers.turn():
+            with self.assertRaises(Busy), pool.turn():
                 self.fail("came in")
-            self.assertLess(time.monotonic() - start, PATIENCE / 2)  # it is not waited for
-        with workers.turn():
-            self.assertEqual(5, workers.run(max, 3, 5))
+            self.assertLess(time.monotonic() - start, PATIENCE / 2)  # without a wait for a turn
+        with pool.turn():
+            self.assertEqual(5, pool.run(max, 3, 5))
 
-    def test_who_finds_all_places_taken_is_told_after_a_pause_that_the_end_ends(self) -> None:
-        workers = self.workers(1, queue=0, pause_when_full=0.05)
-        with workers.turn(), workers.turn():
+    def test_a_full_pool_raises_busy_after_a_pause_that_close_ends(self) -> None:
+        pool = self.pool(1, queue=0, pause_when_full=scaled(0.05))
+        with pool.turn(), pool.turn():
             start = time.monotonic()
-            with self.assertRaises(Busy), workers.turn():
+            with self.assertRaises(Busy), pool.turn():
                 self.fail("came in")
-            self.assertGreaterEqual(time.monotonic() - start, 0.05)
-        workers = self.workers(1, queue=0, pause_when_full=PATIENCE)
-        with workers.turn(), workers.turn():
-            workers.close()
+            self.assertGreaterEqual(time.monotonic() - start, scaled(0.05))
+        pool = self.pool(1, queue=0, pause_when_full=PATIENCE)
+        with pool.turn(), pool.turn():
+            pool.close()
             start = time.monotonic()
-            with self.assertRaises(Busy), workers.turn():
+            with self.assertRaises(Busy), pool.turn():
                 self.fail("came in")
             self.assertLess(time.monotonic() - start, PATIENCE / 2)
 
-    def test_a_turn_that_does_not_come_is_given_up_and_its_place_with_it(self) -> None:
-        workers = self.workers(1, queue=1, longest_wait=0.01)
-        with workers.turn(), workers.turn():
+    def test_a_turn_that_does_not_come_is_given_up_and_leaves_the_queue(self) -> None:
+        pool = self.pool(1, queue=1, longest_wait=scaled(0.01))
+        with pool.turn(), pool.turn():
             for _ in range(3):
-                with self.assertRaises(Busy), workers.turn():
+                with self.assertRaises(Busy), pool.turn():
                     self.fail("came in")
-        with workers.turn():
-            self.assertEqual(5, workers.run(max, 3, 5))
+        with pool.turn():
+            self.assertEqual(5, pool.run(max, 3, 5))
 
     def test_a_turn_that_fails_is_given_back(self) -> None:
-        workers = self.workers(1, queue=0)
+        pool = self.pool(1, queue=0)
         for _ in range(4):
-            with self.assertRaises(ZeroDivisionError), workers.turn():
-                workers.run(divmod, 1, 0)
+            with self.assertRaises(ZeroDivisionError), pool.turn():
+                pool.run(divmod, 1, 0)
 
-    def test_while_a_hash_is_computed_one_more_has_a_turn(self) -> None:
-        workers = self.workers()
-        with self.occupied(workers), workers.turn():
+    def test_one_more_caller_has_a_turn_while_a_hash_is_computed(self) -> None:
+        pool = self.pool()
+        with self.occupied(pool), pool.turn():
             pass
 
-    def test_after_the_end_nothing_begins(self) -> None:
-        workers = self.workers()
-        workers.close()
-        self.assertRaises(Stopping, workers.run, max, 3, 5)
+    def test_after_close_no_call_begins(self) -> None:
+        pool = self.pool()
+        pool.close()
+        self.assertRaises(Stopping, pool.run, max, 3, 5)
 
-    def test_what_waits_at_the_end_is_not_begun(self) -> None:
-        workers = self.workers(1)
+    def test_a_call_that_waits_at_close_is_not_begun(self) -> None:
+        pool = self.pool(1)
         stopped: list[BaseException] = []
 
         def wait() -> None:
             try:
-                workers.run(self.fail)
+                pool.run(self.fail)
             except Stopping as error:
                 stopped.append(error)
 
-        second, closing = threading.Thread(target=wait), threading.Thread(target=workers.close)
-        with self.occupied(workers):
+        second, closing = threading.Thread(target=wait), threading.Thread(target=pool.close)
+        with self.occupied(pool):
             second.start()
-            wait_until(lambda: workers._threads._work_queue.qsize() == 1, "the second in the queue")
+            wait_until(lambda: pool._threads._work_queue.qsize() == 1, "the second in the queue")
             closing.start()
             second.join(PATIENCE)
         closing.join(PATIENCE)

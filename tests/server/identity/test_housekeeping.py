@@ -1,4 +1,4 @@
-"""Housekeeping: what goes and what stays."""
+"""Housekeeping: which rows are deleted and which stay."""
 
 import math
 from typing import Any
@@ -36,7 +36,7 @@ class Behaviour:
         with self.store.reading() as transaction:
             return {(row.canonical, row.source) for row in transaction.execute(select(failures))}
 
-    def test_counters_of_names_that_do_not_exist_go_an_hour_after_the_last_try(self: Any) -> None:
+    def test_a_counter_of_an_unknown_name_is_deleted_an_hour_after_the_last_try(self: Any) -> None:
         for canonical in ("alice", "nobody"):
             self.count(Counter(canonical, ELSEWHERE))
         self.now += 3599
@@ -46,14 +46,14 @@ class Behaviour:
         clear(self.store)
         self.assertEqual({("alice", ELSEWHERE)}, self.counters())
 
-    def test_counters_of_sources_that_are_not_familiar_go(self: Any) -> None:
+    def test_a_counter_of_an_unfamiliar_source_is_deleted(self: Any) -> None:
         for source in (HOME, "10.0.0.2"):
             self.count(Counter("alice", source))
         self.now += 3601
         clear(self.store)
         self.assertEqual({("alice", HOME)}, self.counters())
 
-    def test_who_is_blocked_stays_blocked(self: Any) -> None:
+    def test_a_blocked_account_stays_blocked(self: Any) -> None:
         counter = Counter("alice", ELSEWHERE)
         self.count(counter)
         with self.store.writing() as transaction:
@@ -63,7 +63,7 @@ class Behaviour:
         clear(self.store)
         self.assertFalse(self.count(counter).is_allowed)
 
-    def test_a_name_that_does_not_exist_is_blocked_no_longer_than_it_is_tried(self: Any) -> None:
+    def test_the_block_of_an_unknown_name_ends_an_hour_after_the_last_try(self: Any) -> None:
         self.count(Counter("nobody", ELSEWHERE))
         with self.store.writing() as transaction:
             transaction.execute(update(failures).values(guesses=MOST_FAILURES, locked_until=math.inf))
@@ -71,7 +71,7 @@ class Behaviour:
         clear(self.store)
         self.assertEqual(set(), self.counters())
 
-    def test_of_an_account_the_latest_addresses_stay(self: Any) -> None:
+    def test_only_the_latest_addresses_of_an_account_stay(self: Any) -> None:
         with self.store.writing() as transaction:
             for number in range(housekeeping._MOST_ADDRESSES):
                 self.now += 1
@@ -81,7 +81,7 @@ class Behaviour:
             left = set(transaction.scalars(select(logins.c.address)))
         self.assertEqual((housekeeping._MOST_ADDRESSES, False), (len(left), HOME in left))
 
-    def test_revocations_that_all_have_seen_go_but_the_latest(self: Any) -> None:
+    def test_old_revocations_are_deleted_except_the_latest(self: Any) -> None:
         book = Revocations(self.store)
         with self.store.writing() as transaction:
             book.add(transaction, self.alice)

@@ -1,4 +1,4 @@
-"""The lockout: its arithmetic against a model, its counters, its patience."""
+"""The lockout: its delays, compared with a model, and its counters."""
 
 import contextlib
 import math
@@ -39,7 +39,7 @@ class Behaviour:
     def test_the_free_attempts_are_free_and_the_next_one_locks(self: Any) -> None:
         self.assertEqual([True] * 4 + [False], [self.allows(ALICE) for _ in range(5)])
 
-    def test_the_delay_doubles_up_to_the_longest(self: Any) -> None:
+    def test_the_delay_doubles_up_to_the_maximum(self: Any) -> None:
         for _ in range(3):
             self.allows(ALICE)
         for delay in (30, 60, 100, 100):
@@ -48,7 +48,7 @@ class Behaviour:
             self.assertFalse(self.allows(ALICE))
             self.now += 1.5
 
-    def test_attempts_while_locked_do_not_prolong_it(self: Any) -> None:
+    def test_attempts_while_locked_do_not_prolong_the_lock(self: Any) -> None:
         for _ in range(4):
             self.allows(ALICE)
         for _ in range(50):
@@ -57,24 +57,24 @@ class Behaviour:
         self.now += 5.5
         self.assertTrue(self.allows(ALICE))
 
-    def test_the_right_password_begins_anew(self: Any) -> None:
+    def test_the_right_password_resets_the_counter(self: Any) -> None:
         for _ in range(3):
             self.allows(ALICE)
         self.forgive(ALICE)
         self.assertEqual([True] * 4 + [False], [self.allows(ALICE) for _ in range(5)])
 
-    def test_an_address_and_a_name_have_counters_of_their_own(self: Any) -> None:
+    def test_each_address_and_each_name_has_its_own_counter(self: Any) -> None:
         for _ in range(4):
             self.allows(ALICE)
         self.assertTrue(self.allows(Counter("alice", "10.0.0.1")))
         self.assertTrue(self.allows(Counter("bob", ELSEWHERE)))
 
-    def test_it_tells_for_how_long(self: Any) -> None:
+    def test_a_guess_says_how_long_the_lock_lasts(self: Any) -> None:
         self.assertEqual([0, 0, 0, 30], [self.count(ALICE).locked_for for _ in range(4)])
         self.now += 10
         self.assertEqual(Guess(False, 20), self.count(ALICE))
 
-    def test_a_name_that_is_forgotten_begins_anew_everywhere(self: Any) -> None:
+    def test_forgetting_a_name_resets_all_its_counters(self: Any) -> None:
         at_home = Counter("alice", "10.0.0.1")
         for _ in range(4):
             self.allows(ALICE)
@@ -83,7 +83,7 @@ class Behaviour:
             self.lockout.forget(transaction, "alice")
         self.assertEqual([True, True], [self.allows(ALICE), self.allows(at_home)])
 
-    def test_after_too_many_failures_elsewhere_there_is_no_end_to_it_until_it_is_forgotten(self: Any) -> None:
+    def test_after_too_many_failures_elsewhere_the_lock_lasts_until_it_is_forgotten(self: Any) -> None:
         home = Counter("alice", "10.0.0.1")
         for counter in (ALICE, home):
             for _ in range(MOST_FAILURES):
@@ -97,7 +97,7 @@ class Behaviour:
             self.assertEqual(set(), self.lockout.blocked(transaction))
         self.assertTrue(self.allows(ALICE))
 
-    def test_guesses_at_once_are_each_counted(self: Any) -> None:
+    def test_each_simultaneous_guess_is_counted(self: Any) -> None:
         allowed: list[bool] = []
         threads = [threading.Thread(target=lambda: allowed.append(self.allows(ALICE))) for _ in range(20)]
         for thread in threads:
@@ -111,7 +111,7 @@ OUTCOMES = ["wrong", "wrong", "wrong", "right"]
 
 
 class OnSqlite(Behaviour, StoreTestCase):
-    def test_a_guess_that_is_refused_is_written_like_one_that_counts(self) -> None:
+    def test_a_refused_guess_is_written_like_a_counted_one(self) -> None:
         with contextlib.closing(sqlite3.connect(self.folder / "data" / "porter.db")) as other:
             versions = []
             for _ in range(8):
@@ -131,8 +131,8 @@ class OnSqlite(Behaviour, StoreTestCase):
             max_size=30,
         )
     )
-    def test_it_does_what_the_model_does(self, guesses: list[tuple[Counter, str, float]]) -> None:
-        """Three free attempts, then 30 s, 60 s, 100 s; elsewhere the end comes with the sixth failure."""
+    def test_the_lockout_agrees_with_the_model(self, guesses: list[tuple[Counter, str, float]]) -> None:
+        """Compare with three free attempts, then 30 s, 60 s, 100 s; elsewhere the sixth failure locks for ever."""
         with self.store.writing() as transaction:
             self.lockout.forget(transaction, "alice")
         counts: dict[Counter, int] = {}

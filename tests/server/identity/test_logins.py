@@ -1,4 +1,4 @@
-"""Logging in and out: how the rule books work together."""
+"""Logging in and out: accounts, passwords, the lockout, sessions and revocations work together."""
 
 import threading
 from functools import partial
@@ -7,12 +7,12 @@ from unittest import mock
 
 from common.errors import Busy, Refusal, SessionEnded
 from server.identity.accounts import Accounts
-from server.identity.hashing import HashWorkers
+from server.identity.hashing import HashPool
 from server.identity.lockout import Lockout
-from server.identity.logins import IMPOSSIBLE, WRONG, Login, Logins
+from server.identity.logins import IMPOSSIBLE, WRONG, Logins
 from server.identity.names import AccountName, account_name
 from server.identity.passwords import Passwords
-from server.identity.revocations import Revocations
+from server.identity.revocations import Login, Revocations
 from server.identity.sessions import Sessions
 from server.identity.watcher import Watcher
 from server.settings import Argon2Options, LockoutOptions, PasswordOptions, RegistrationLimits, SessionOptions
@@ -26,8 +26,8 @@ HOME, AWAY = "10.0.0.1", "10.0.0.2"
 class Behaviour:
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
-        self.workers = HashWorkers()
-        self.addCleanup(self.workers.close)
+        self.hash_pool = HashPool()
+        self.addCleanup(self.hash_pool.close)
         self.watcher = Watcher(self.store)
         self.addCleanup(self.watcher.close)
         self.logins = self.make(Argon2Options(memory_kib=8, time_cost=1, parallelism=1))
@@ -37,7 +37,7 @@ class Behaviour:
         return Logins(
             self.store,
             Accounts(self.store, RegistrationLimits()),
-            Passwords(PasswordOptions(argon2=argon2), self.workers),
+            Passwords(PasswordOptions(argon2=argon2), self.hash_pool),
             Lockout(self.store, LockoutOptions(free_attempts=2, first_delay=30)),
             Sessions(self.store, SessionOptions(per_user=3, renew_after=600)),
             Revocations(self.store),
@@ -56,21 +56,21 @@ class Behaviour:
         with self.store.reading() as transaction:
             return self.logins.accounts.find(transaction, ALICE)
 
-    def test_who_registers_is_in_and_comes_back_with_the_token(self: Any) -> None:
+    def test_a_registration_logs_in_and_its_token_logs_in_again(self: Any) -> None:
         self.assertEqual("Alice", self.first.name)
         back = self.logins.resume(self.first.token)
         self.assertEqual(Login(self.first.account_id, "Alice", self.first.session_id, 0, None), back)
         self.assertFalse(self.logins.is_new(ALICE))
 
-    def test_the_right_password_lets_in_and_others_do_not(self: Any) -> None:
+    def test_only_the_right_password_logs_in(self: Any) -> None:
         self.assertFalse(self.try_password("wrong horse"))
         self.assertTrue(self.try_password("correct horse"))
 
-    def test_what_cannot_be_a_name_and_who_does_not_exist_are_wrong_in_the_same_words(self: Any) -> None:
+    def test_an_impossible_and_an_unknown_name_get_the_same_refusal(self: Any) -> None:
         self.assertFalse(self.try_password("correct horse", name=IMPOSSIBLE))
         self.assertFalse(self.try_password("correct horse", name=account_name("nobody")))
 
-    def test_over_the_free_attempts_the_right_password_is_wrong_too_for_a_while(self: Any) -> None:
+    def test_after_the_free_attempts_the_right_password_is_refused_for_a_while(self: Any) -> None:
         tries = ["wrong horse"] * 3 + ["correct horse"]
         self.assertEqual([False] * 4, [self.try_password(password) for password in tries])
         self.now += 31
@@ -83,14 +83,14 @@ class Behaviour:
                 self.try_password("wrong horse", name=nobody)
         self.assertEqual(5, verify.call_count)  # the same work, locked or not
 
-    def test_who_guesses_from_elsewhere_does_not_lock_the_owner_out(self: Any) -> None:
+    def test_guesses_from_elsewhere_do_not_lock_out_the_owner(self: Any) -> None:
         for _ in range(5):
             self.try_password("wrong horse", AWAY)
         self.assertFalse(self.try_password("correct horse", AWAY))
         self.assertTrue(self.try_password("correct horse", HOME))
         self.assertIsNotNone(self.logins.resume(self.first.token))
 
-    def test_the_owner_s_address_gives_no_more_guesses_than_another(self: Any) -> None:
+    def test_the_owners_address_gives_no_more_guesses_than_another(self: Any) -> None:
         for _ in range(5):
             self.try_password("wrong horse", HOME)
         self.assertFalse(self.try_password("correct horse", HOME))
@@ -102,20 +102,20 @@ class Behaviour:
         self.assertTrue(self.try_password("correct horse", HOME))
         self.assertFalse(self.try_password("correct horse", AWAY))
 
-    def test_being_busy_counts_for_nothing(self: Any) -> None:
-        with mock.patch.object(self.workers, "turn", side_effect=Busy("busy")):
+    def test_a_busy_server_counts_no_failure(self: Any) -> None:
+        with mock.patch.object(self.hash_pool, "turn", side_effect=Busy("busy")):
             for _ in range(5):
                 self.assertRaises(Busy, self.logins.log_in, ALICE, "correct horse", AWAY)
             self.assertRaises(Busy, self.logins.log_in, IMPOSSIBLE, "correct horse", AWAY)
         self.assertTrue(self.try_password("correct horse"))
 
-    def test_a_disabled_account_lets_nobody_in_by_password_or_token(self: Any) -> None:
+    def test_a_disabled_account_refuses_password_and_token(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.set_disabled(transaction, self.first.account_id, True)
         self.assertFalse(self.try_password("correct horse"))
         self.assertIsNone(self.logins.resume(self.first.token))
 
-    def test_an_account_that_changes_while_its_password_is_looked_at_lets_nobody_in(self: Any) -> None:
+    def test_an_account_that_changes_during_the_password_check_refuses_the_login(self: Any) -> None:
         accounts, account_id = self.logins.accounts, self.first.account_id
         for change in (
             lambda transaction: accounts.set_disabled(transaction, account_id, True),
@@ -133,12 +133,12 @@ class Behaviour:
             with self.store.writing() as transaction:
                 accounts.set_disabled(transaction, account_id, False)
 
-    def test_a_dearer_hash_is_stored_at_the_next_login(self: Any) -> None:
+    def test_a_more_expensive_hash_is_stored_at_the_next_login(self: Any) -> None:
         self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
         self.assertTrue(self.try_password("correct horse"))
         self.assertIn("m=16", self.account().password_hash)
 
-    def test_logins_at_once_all_get_in_while_the_hash_is_being_bettered(self: Any) -> None:
+    def test_simultaneous_logins_all_succeed_while_the_hash_is_updated(self: Any) -> None:
         self.logins = self.make(Argon2Options(memory_kib=16, time_cost=1, parallelism=1))
         let_in: list[bool] = []
         threads = [
@@ -150,25 +150,25 @@ class Behaviour:
             thread.join(PATIENCE)
         self.assertEqual([True] * 3, let_in)
 
-    def test_being_busy_with_the_new_password_counts_for_nothing(self: Any) -> None:
-        with mock.patch.object(self.workers, "turn", side_effect=Busy("busy")):
+    def test_a_busy_server_during_a_password_change_counts_no_failure(self: Any) -> None:
+        with mock.patch.object(self.hash_pool, "turn", side_effect=Busy("busy")):
             for _ in range(5):
                 with self.assertRaises(Busy):
                     self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertTrue(self.try_password("correct horse", HOME))
 
-    def test_after_a_change_of_the_password_only_where_that_was_done_is_familiar(self: Any) -> None:
+    def test_after_a_password_change_only_the_address_of_the_change_is_familiar(self: Any) -> None:
         self.assertTrue(self.try_password("correct horse", AWAY))
         self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         with self.store.reading() as transaction:
             familiar = partial(self.logins.accounts.is_familiar, transaction, "alice")
             self.assertEqual((True, False), (familiar(HOME), familiar(AWAY)))
-        self.assertEqual("Alice", self.logins.accounts.last_name_at(AWAY))
+        self.assertEqual("Alice", self.logins.last_name_at(AWAY))
         self.assertTrue(self.try_password("another horse", AWAY))
         with self.store.reading() as transaction:
             self.assertTrue(self.logins.accounts.is_familiar(transaction, "alice", AWAY))
 
-    def test_the_reason_of_a_refusal_is_for_the_log(self: Any) -> None:
+    def test_a_refusal_has_its_reason_for_the_log(self: Any) -> None:
         def reason(name: AccountName) -> str:
             with self.assertRaises(Refusal) as caught:
                 self.logins.log_in(name, "wrong horse", AWAY)
@@ -186,7 +186,7 @@ class Behaviour:
             self.logins.lockout.forget(transaction, "alice")
         self.assertEqual("alice is disabled", reason(ALICE))
 
-    def test_who_comes_after_a_removed_account_is_not_taken_for_it(self: Any) -> None:
+    def test_a_new_account_is_not_taken_for_a_removed_one(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.remove(transaction, self.first.account_id)
         bob = self.logins.register(account_name("bob"), "correct horse", HOME)
@@ -196,13 +196,13 @@ class Behaviour:
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertIsNotNone(self.logins.resume(bob.token))
 
-    def test_an_ended_session_leaves_its_number_to_nobody(self: Any) -> None:
+    def test_the_number_of_an_ended_session_is_not_used_again(self: Any) -> None:
         self.logins.log_out(self.first)
         bob = self.logins.register(account_name("bob"), "correct horse", HOME)
         self.logins.log_out(self.first)
         self.assertIsNotNone(self.logins.resume(bob.token))
 
-    def test_who_may_not_register_costs_no_hash(self: Any) -> None:
+    def test_a_refused_registration_costs_no_hash(self: Any) -> None:
         with (
             mock.patch.object(self.logins.accounts, "refuse_too_many", side_effect=Refusal("no more")),
             mock.patch.object(self.logins.passwords, "hash") as hash,
@@ -211,7 +211,7 @@ class Behaviour:
             self.logins.register(account_name("bob"), "correct horse", HOME)
         hash.assert_not_called()
 
-    def test_a_lock_on_a_name_nobody_had_is_not_inherited(self: Any) -> None:
+    def test_a_new_account_does_not_inherit_the_lock_of_its_name(self: Any) -> None:
         bob = account_name("bob")
         for _ in range(4):
             self.try_password("wrong horse", AWAY, bob)
@@ -224,14 +224,14 @@ class Behaviour:
         self.assertNotIn(renewed.token, (None, self.first.token))
         self.assertEqual(renewed.session_id, self.logins.resume(renewed.token).session_id)
 
-    def test_a_use_is_noted_without_a_renewal_and_makes_no_address_familiar(self: Any) -> None:
+    def test_a_use_is_recorded_without_a_renewal_and_makes_no_address_familiar(self: Any) -> None:
         self.now += 61
         self.assertIsNone(self.logins.resume(self.first.token).token)
         with self.store.reading() as transaction:
             self.assertFalse(self.logins.sessions.find(transaction, self.first.token).note_due)
             self.assertFalse(self.logins.accounts.is_familiar(transaction, "alice", AWAY))
 
-    def test_logging_out_ends_this_session_with_every_token_of_it(self: Any) -> None:
+    def test_logging_out_ends_only_this_session_with_all_its_tokens(self: Any) -> None:
         second = self.logins.log_in(ALICE, "correct horse", HOME)
         self.now += 601
         renewed = self.logins.resume(self.first.token)
@@ -239,7 +239,7 @@ class Behaviour:
         found = [self.logins.resume(token) for token in (self.first.token, renewed.token, second.token)]
         self.assertEqual([True, True, False], [login is None for login in found])
 
-    def test_logging_out_everywhere_ends_all(self: Any) -> None:
+    def test_logging_out_everywhere_ends_all_sessions(self: Any) -> None:
         second = self.logins.log_in(ALICE, "correct horse", HOME)
         self.logins.log_out_everywhere(second)
         self.assertEqual([None, None], [self.logins.resume(token) for token in (self.first.token, second.token)])
@@ -250,12 +250,12 @@ class Behaviour:
         self.assertIsNotNone(self.logins.resume(changed.token))
         self.assertEqual([False, True], [self.try_password(word) for word in ("correct horse", "another horse")])
 
-    def test_a_password_is_not_changed_by_who_does_not_know_it_or_to_a_bad_one(self: Any) -> None:
+    def test_a_wrong_old_or_a_bad_new_password_changes_nothing(self: Any) -> None:
         for present, new in (("wrong horse", "another horse"), ("correct horse", "short")):
             self.assertRaises(Refusal, self.logins.change_password, self.first, present, new, HOME)
         self.assertTrue(self.try_password("correct horse"))
 
-    def test_a_password_that_changes_while_it_is_looked_at_is_not_changed_over_it(self: Any) -> None:
+    def test_a_password_changed_during_the_check_is_not_overwritten(self: Any) -> None:
         def change_meanwhile(*_: object) -> tuple[bool, None]:
             with self.store.writing() as transaction:
                 self.logins.accounts.set_password(transaction, self.first.account_id, "another's")
@@ -265,17 +265,17 @@ class Behaviour:
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertEqual("another's", self.account().password_hash)
 
-    def test_who_is_logged_out_elsewhere_meanwhile_does_not_change_the_password(self: Any) -> None:
+    def test_a_session_ended_elsewhere_cannot_change_the_password(self: Any) -> None:
         other = self.logins.resume(self.first.token)
         self.logins.log_out(other)
         with self.assertRaises(SessionEnded):
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertTrue(self.try_password("correct horse"))
 
-    def test_an_account_that_is_no_more_cannot_change_its_password(self: Any) -> None:
+    def test_a_removed_account_cannot_change_its_password(self: Any) -> None:
         with self.store.writing() as transaction:
             self.logins.accounts.remove(transaction, self.first.account_id)
-        with self.assertRaisesRegex(Refusal, "no more"):
+        with self.assertRaisesRegex(Refusal, "does not exist any more"):
             self.logins.change_password(self.first, "correct horse", "another horse", HOME)
         self.assertIsNone(self.logins.resume(self.first.token))
 
@@ -286,7 +286,7 @@ class OnSqlite(Behaviour, StoreTestCase):
 
 @needs_postgres
 class OnPostgres(Postgres, Behaviour, StoreTestCase):
-    def test_a_logout_between_the_reads_of_a_resume_ends_it(self) -> None:
+    def test_a_logout_between_the_reads_of_a_resume_ends_the_session(self) -> None:
         find = self.logins.sessions.find
 
         def find_and_log_out(*arguments: Any) -> Any:

@@ -1,4 +1,4 @@
-"""How many may be new: from one source in an hour, and in all."""
+"""The limits on registrations: from one source in an hour, and in total."""
 
 from common.errors import Refusal
 from server.identity.registrations import refuse_too_many
@@ -15,18 +15,18 @@ class Registrations(StoreTestCase):
             row = {"address": address, "name": "x", "source": source, "created": self.now}
             transaction.execute(self.store.insert(addresses).values(row))
 
-    def test_one_source_may_have_so_many_an_hour(self) -> None:
+    def test_one_source_has_a_limit_per_hour(self) -> None:
         self.try_one_more("a", "1")
         self.try_one_more("a", "2")
-        with self.assertRaisesRegex(Refusal, "no more than 2 new names from one address in an hour"):
+        with self.assertRaisesRegex(Refusal, "one address may register 2 names in an hour, and no more"):
             self.try_one_more("a", "3")
         self.try_one_more("b", "4")
         self.now += 3601
         self.try_one_more("a", "5")
 
-    def test_all_together_may_have_so_many_for_ever(self) -> None:
+    def test_all_sources_together_have_a_permanent_limit(self) -> None:
         for number in range(4):
             self.try_one_more(str(number), str(number))
         self.now += 1_000_000
-        with self.assertRaisesRegex(Refusal, "no more than 4 names in all"):
+        with self.assertRaisesRegex(Refusal, "the server keeps 4 names, and no more"):
             self.try_one_more("x", "x")

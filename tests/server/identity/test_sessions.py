@@ -1,4 +1,4 @@
-"""Sessions: tokens that let in, expire, renew and end."""
+"""Sessions: their tokens log in, expire, are renewed and end."""
 
 from typing import Any
 
@@ -41,17 +41,17 @@ class Behaviour:
         tokens = [self.open()[1] for _ in range(3)]
         self.assertEqual((3, {43}), (len(set(tokens)), {len(token) for token in tokens}))
 
-    def test_only_their_hashes_are_stored(self: Any) -> None:
+    def test_only_the_hashes_of_tokens_are_stored(self: Any) -> None:
         _, token = self.open()
         with self.store.reading() as transaction:
             self.assertNotIn(token, str(transaction.execute(select(tables.sessions)).all()))
 
-    def test_what_is_no_token_finds_nothing(self: Any) -> None:
+    def test_an_unknown_token_finds_nothing(self: Any) -> None:
         self.open()
         for wrong in ("", "x", "x" * 43, "x" * 100_000, "\x00", "'; DROP TABLE sessions"):
             self.assertIsNone(self.find(wrong))
 
-    def test_one_that_is_not_used_expires(self: Any) -> None:
+    def test_an_unused_session_expires(self: Any) -> None:
         session_id, token = self.open()
         self.now += 999
         with self.store.writing() as transaction:
@@ -61,7 +61,7 @@ class Behaviour:
         self.now += 1
         self.assertIsNone(self.find(token))
 
-    def test_none_lives_longer_than_the_absolute_limit_renewed_or_not(self: Any) -> None:
+    def test_no_session_outlives_the_absolute_limit_even_if_renewed(self: Any) -> None:
         session_id, token = self.open()
         for _ in range(5):
             self.now += 999
@@ -70,7 +70,7 @@ class Behaviour:
         self.now += 5
         self.assertIsNone(self.find(token))
 
-    def test_use_is_noted_now_and_then(self: Any) -> None:
+    def test_a_use_is_recorded_at_most_once_a_minute(self: Any) -> None:
         _, token = self.open()
         self.now += 59
         self.assertFalse(self.find(token).note_due)
@@ -83,7 +83,7 @@ class Behaviour:
         self.assertTrue(self.find(token).renewal_due)
         self.assertFalse(self.find(self.renew(session_id)).renewal_due)
 
-    def test_the_token_before_is_good_for_a_moment_and_renewed_at_once(self: Any) -> None:
+    def test_the_previous_token_is_valid_for_a_moment_and_due_for_renewal(self: Any) -> None:
         session_id, token = self.open()
         renewed = self.renew(session_id)
         self.now += 29
@@ -92,7 +92,7 @@ class Behaviour:
         self.assertIsNone(self.find(token))
         self.assertIsNotNone(self.find(renewed))
 
-    def test_the_token_before_is_good_only_once(self: Any) -> None:
+    def test_only_the_latest_previous_token_is_valid(self: Any) -> None:
         session_id, token = self.open()
         second = self.renew(session_id)
         third = self.renew(session_id)
@@ -100,14 +100,14 @@ class Behaviour:
         self.assertIsNotNone(self.find(second))
         self.assertIsNotNone(self.find(third))
 
-    def test_the_oldest_goes_when_there_are_too_many(self: Any) -> None:
+    def test_the_oldest_session_ends_when_there_are_too_many(self: Any) -> None:
         tokens = []
         for _ in range(4):
             self.now += 1
             tokens.append(self.open()[1])
         self.assertEqual([False, True, True, True], [self.find(token) is not None for token in tokens])
 
-    def test_an_ended_session_lets_nobody_in_with_any_of_its_tokens(self: Any) -> None:
+    def test_no_token_of_an_ended_session_is_valid(self: Any) -> None:
         session_id, token = self.open()
         _, other = self.open()
         renewed = self.renew(session_id)
@@ -115,7 +115,7 @@ class Behaviour:
             self.sessions.end(transaction, self.account_id, session_id)
         self.assertEqual([True, True, False], [self.find(t) is None for t in (token, renewed, other)])
 
-    def test_all_can_be_ended_at_once(self: Any) -> None:
+    def test_all_sessions_can_be_ended_at_once(self: Any) -> None:
         tokens = [self.open()[1] for _ in range(2)]
         with self.store.writing() as transaction:
             self.assertEqual(2, self.sessions.end_all(transaction, self.account_id))

@@ -1,25 +1,21 @@
-"""The watcher: it ends what was ended elsewhere, and outlives a store that cannot be used."""
+"""The watcher: it ends sessions that were ended elsewhere, and survives a store that cannot be used."""
 
 import sqlite3
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
 from unittest import mock
 
 from common.errors import SessionEnded, StoreUnavailable
 from server.identity import watcher
-from server.identity.revocations import Revocations
+from server.identity.revocations import Login, Revocations
 from server.identity.watcher import Watcher
 from server.store.database import Store
 from tests.server.store_case import StoreTestCase
-from tests.support import PATIENCE
+from tests.support import PATIENCE, scaled
 
 
-@dataclass(frozen=True)
-class Someone:
-    account_id: int
-    session_id: int
-    revision: int = 0
+def login(account_id: int, session_id: int, revision: int = 0) -> Login:
+    return Login(account_id, "Alice", session_id, revision, token=None)
 
 
 class WatcherTests(StoreTestCase):
@@ -36,7 +32,7 @@ class WatcherTests(StoreTestCase):
         with self.store.writing() as transaction:
             self.revocations.add(transaction, account_id, session_id)
 
-    def test_it_ends_who_is_meant_and_nobody_else(self) -> None:
+    def test_a_revocation_ends_only_its_own_sessions(self) -> None:
         ended: list[str] = []
 
         def end(name: str) -> Callable[[SessionEnded], None]:
@@ -44,65 +40,65 @@ class WatcherTests(StoreTestCase):
 
         watching = self.start()
         with (
-            watching.watching(Someone(1, 10), end("alice")),
-            watching.watching(Someone(1, 11), end("alice too")),
-            watching.watching(Someone(2, 20), end("bob")),
+            watching.watching(login(1, 10), end("alice")),
+            watching.watching(login(1, 11), end("alice too")),
+            watching.watching(login(2, 20), end("bob")),
         ):
-            watching.look()
+            watching.poll()
             self.assertEqual([], ended)
             self.revoke(1, 10)
-            watching.look()
-            watching.look()
+            watching.poll()
+            watching.poll()
             self.assertEqual(["alice"], ended)
             self.revoke(1)
-            watching.look()
+            watching.poll()
             self.assertEqual(["alice", "alice", "alice too"], ended)
 
-    def test_it_looks_without_being_told(self) -> None:
+    def test_the_watcher_polls_by_itself(self) -> None:
         ended = threading.Event()
-        with self.start(interval=0.01).watching(Someone(1, 10), lambda error: ended.set()):
+        with self.start(interval=scaled(0.01)).watching(login(1, 10), lambda error: ended.set()):
             self.revoke(1)
             self.assertTrue(ended.wait(PATIENCE))
 
-    def test_who_left_is_not_ended(self) -> None:
+    def test_a_login_that_has_left_is_not_ended(self) -> None:
         watching = self.start()
-        with watching.watching(Someone(1, 10), self.fail):
+        with watching.watching(login(1, 10), self.fail):
             pass
         self.revoke(1)
-        watching.look()
+        watching.poll()
         self.assertEqual({}, watching._watched)
 
-    def test_who_was_ended_before_being_watched_does_not_come_in(self) -> None:
+    def test_a_login_ended_before_it_is_watched_is_refused(self) -> None:
         watching = self.start()
         self.revoke(1)
-        watching.look()
-        with self.assertRaises(SessionEnded), watching.watching(Someone(1, 10), self.fail):
+        watching.poll()
+        with self.assertRaises(SessionEnded), watching.watching(login(1, 10), self.fail):
             self.fail("came in")
-        with watching.watching(Someone(1, 11, revision=1), self.fail):
-            watching.look()
+        with watching.watching(login(1, 11, revision=1), self.fail):
+            watching.poll()
 
-    def test_when_the_store_is_put_back_to_an_earlier_time_all_are_ended(self) -> None:
+    def test_a_store_restored_from_a_backup_ends_all_sessions(self) -> None:
         ended = threading.Event()
         watching = self.start()
         store, backup = sqlite3.connect(self.folder / "data/porter.db"), sqlite3.connect(":memory:")
         store.backup(backup)
         self.revoke(2)
-        watching.look()
-        with watching.watching(Someone(1, 10, revision=1), lambda error: ended.set()):
-            watching.look()
+        watching.poll()
+        with watching.watching(login(1, 10, revision=1), lambda error: ended.set()):
+            watching.poll()
             self.assertFalse(ended.is_set())
             backup.backup(store)
             store.close()
             backup.close()
-            watching.look()
+            watching.poll()
             self.assertTrue(ended.is_set())
             ended.clear()
-            watching.look()
+            watching.poll()
             self.assertFalse(ended.is_set())
             self.revoke(1)
-            watching.look()
+            watching.poll()
 
-    def test_a_store_that_cannot_be_used_is_told_once_and_looked_at_again(self) -> None:
+    def test_an_unavailable_store_is_logged_once_and_polled_again(self) -> None:
         ended = threading.Event()
         answers = [StoreUnavailable("the store is gone")] * 3
         real = Revocations.since
@@ -115,14 +111,14 @@ class WatcherTests(StoreTestCase):
         with (
             mock.patch.object(Revocations, "since", since),
             self.assertLogs("porter.server", "ERROR") as logged,
-            self.start(interval=0.01).watching(Someone(1, 10), lambda error: ended.set()),
+            self.start(interval=scaled(0.01)).watching(login(1, 10), lambda error: ended.set()),
         ):
             self.revoke(1)
             self.assertTrue(ended.wait(PATIENCE))
         self.assertEqual(1, len(logged.records))
         self.assertIn("the store is gone", logged.output[0])
 
-    def test_it_outlives_a_fault_of_ours(self) -> None:
+    def test_the_watcher_survives_a_programming_error(self) -> None:
         calls: list[Store] = []
         cleared = threading.Event()
 
@@ -137,5 +133,5 @@ class WatcherTests(StoreTestCase):
             mock.patch.object(watcher, "clear", clear),
             self.assertLogs("porter.server", "ERROR"),
         ):
-            self.start(interval=0.01)
+            self.start(interval=scaled(0.01))
             self.assertTrue(cleared.wait(PATIENCE))

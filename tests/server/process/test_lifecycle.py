@@ -1,4 +1,4 @@
-"""What signals do to a server process: stop, reload, and nothing else."""
+"""The signals of a server process: they stop it or reload it, and do nothing else."""
 
 import contextlib
 import signal
@@ -9,11 +9,11 @@ import threading
 from common.errors import ConnectionLost
 from common.wire.framing import encode
 from common.wire.kinds import Kind
-from tests.support import PATIENCE, PorterTestCase, wait_until
+from tests.support import PATIENCE, PorterTestCase, scaled, send_bytes, wait_until
 
 
 class Signals(PorterTestCase):
-    def test_term_and_int_stop_with_status_0_and_the_log_tells_the_story(self) -> None:
+    def test_term_and_int_stop_with_status_0_and_the_log_has_each_event_in_order(self) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             server = self.start_process("echo")
             client = server.connect()
@@ -25,13 +25,13 @@ class Signals(PorterTestCase):
             self.assertEqual((0, "", ""), server.wait())
             events = ("server started, pid", "listening on", "client connected", "received", "sent", "disconnected")
             log = server.log()
-            places = [log.index(event) for event in (*events, "stopping", "server stopped")]
-            self.assertEqual(sorted(places), places)
+            positions = [log.index(event) for event in (*events, "stopping", "server stopped")]
+            self.assertEqual(sorted(positions), positions)
             self.assertIn(f"pid {server.process.pid}", log)
             (self.folder / "server.log").unlink()
 
-    def test_the_port_is_free_again_at_once(self) -> None:
-        host = "127.0.0.97"  # where no other test's connection has its own end
+    def test_the_port_is_free_at_once_after_a_stop(self) -> None:
+        host = "127.0.0.97"  # no other test has a connection at this address
         first = self.start_process("echo", "--host", host)
         with socket.create_connection((host, first.port)):
             first.wait_for_log("client connected")
@@ -42,7 +42,7 @@ class Signals(PorterTestCase):
     def test_a_second_term_stops_at_once(self) -> None:
         server = self.start_process("echo", limits={"drain_timeout": 3600, "message_timeout": 3600})
         client = server.connect()
-        client._send_all(b"\0\0")
+        send_bytes(client, b"\0\0")
         server.wait_for_log("client connected")
         server.signal(signal.SIGTERM)
         server.wait_for_log("stopping")
@@ -50,7 +50,7 @@ class Signals(PorterTestCase):
         self.assertEqual((0, "", ""), server.wait())
         self.assertIn("server stopped at once, 1 connections not finished", server.log())
 
-    def test_a_reload_that_is_asked_for_during_the_start_is_done_after_it(self) -> None:
+    def test_a_reload_requested_during_the_start_is_done_after_it(self) -> None:
         handler = {"class": "tests.endurance.blocking:ImpatientHandler"}
         for workers in (1, 2):
             server = self.start_process("impatient", handlers={"impatient": handler}, workers=workers)
@@ -58,7 +58,7 @@ class Signals(PorterTestCase):
             self.assertEqual((0, "", ""), server.stop())
             (self.folder / "server.log").unlink()
 
-    def test_signals_at_any_moment_of_the_end_change_nothing(self) -> None:
+    def test_signals_at_any_moment_of_the_stop_change_nothing(self) -> None:
         for pause in (0, 0.01, 0.03, 0.06):
             server = self.start_process("echo")
             server.signal(signal.SIGTERM)
@@ -67,7 +67,7 @@ class Signals(PorterTestCase):
             server.signal(signal.SIGTERM)
             self.assertEqual((0, "", ""), server.wait())
 
-    def test_a_client_that_never_pauses_does_not_hold_the_stop_up(self) -> None:
+    def test_a_client_that_never_pauses_does_not_delay_the_stop(self) -> None:
         server = self.start_process("echo", limits={"drain_timeout": 3600})
         client = server.connect()
         stop = threading.Event()
@@ -76,7 +76,7 @@ class Signals(PorterTestCase):
         def send() -> None:
             with contextlib.suppress(ConnectionLost):
                 while not stop.is_set():
-                    client._send_all(flood)
+                    send_bytes(client, flood)
 
         def read() -> None:
             with contextlib.suppress(OSError):
@@ -93,15 +93,15 @@ class Signals(PorterTestCase):
             thread.join(PATIENCE)
         self.assertEqual((0, "", ""), status)
 
-    def test_what_does_not_end_is_cut_at_the_drain_timeout(self) -> None:
-        server = self.start_process("echo", limits={"drain_timeout": 0.2, "message_timeout": 3600})
+    def test_an_unfinished_connection_is_cut_at_the_drain_timeout(self) -> None:
+        server = self.start_process("echo", limits={"drain_timeout": scaled(0.2), "message_timeout": 3600})
         client = server.connect()
-        client._send_all(b"\0\0")
+        send_bytes(client, b"\0\0")
         server.wait_for_log("client connected")
         self.assertEqual((0, "", ""), server.stop())
         self.assertIn("1 connections cut", server.log())
 
-    def test_hup_applies_an_edited_mode_and_a_wrong_one_changes_nothing(self) -> None:
+    def test_hup_applies_a_new_configuration_and_a_wrong_one_changes_nothing(self) -> None:
         server = self.start_process(mode="echo")
         self.write_configuration(mode="identify")
         server.signal(signal.SIGHUP)
@@ -121,7 +121,7 @@ class Signals(PorterTestCase):
         server.talk().expect(Kind.ASK)
         self.assertEqual(0, server.stop()[0])
 
-    def test_a_mode_given_at_the_start_outlives_hup_and_the_log_says_so(self) -> None:
+    def test_hup_keeps_a_mode_given_at_the_start_and_the_log_says_so(self) -> None:
         server = self.start_process("echo", mode="auth")
         self.write_configuration(mode="identify")
         server.signal(signal.SIGHUP)
@@ -130,7 +130,7 @@ class Signals(PorterTestCase):
         client.send_message("x")
         self.assertEqual("x", client.receive_message())
 
-    def test_a_message_in_flight_outlives_many_reloads(self) -> None:
+    def test_no_message_is_lost_during_many_reloads(self) -> None:
         server = self.start_process(mode="echo")
         client = server.connect()
         for number in range(10):
@@ -143,7 +143,7 @@ class Signals(PorterTestCase):
             fresh.close()
         self.assertEqual(0, server.stop()[0])
 
-    def test_after_a_kill_what_was_acknowledged_is_there(self) -> None:
+    def test_an_acknowledged_registration_survives_a_kill(self) -> None:
         server = self.start_process("auth")
         token = server.talk().register("Alice")
         server.process.kill()

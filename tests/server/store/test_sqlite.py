@@ -1,4 +1,4 @@
-"""The store in a file: private, durable, and always the file that bears the name."""
+"""The store in a file: it is private, durable, and always the file that has the name now."""
 
 import os
 import stat
@@ -34,21 +34,21 @@ class Sqlite(StoreTestCase):
             ]
         self.assertEqual([3, "delete"], pragmas)
 
-    def test_what_is_no_database_is_unavailable(self) -> None:
+    def test_a_file_that_is_no_database_is_unavailable(self) -> None:
         path = self.write("text.db", "this is no database, but long enough to be taken for one" * 100)
         with self.assertRaisesRegex(StoreUnavailable, "not a database"):
             Store(f"sqlite:///{path}")
         with self.assertRaisesRegex(StoreUnavailable, "cannot be used"):
             Store(f"sqlite:///{path}/below")
 
-    def test_a_database_that_is_gone_is_unavailable_and_not_a_wrong_answer(self) -> None:
+    def test_a_database_that_is_gone_is_unavailable(self) -> None:
         self.store.close()
         os.replace(self.folder / "data", self.folder / "elsewhere")
         with self.assertRaises(StoreUnavailable):
             self.count()
 
     def replace(self, wanted: Path) -> None:
-        """Put another database, with one address in it, in the place of the one that is used."""
+        """Replace the file `wanted` by another database with one address in it."""
         other = Store(f"sqlite:///{self.folder}/other.db")
         with other.writing() as transaction:
             row = {"address": "other", "name": "x", "source": "other", "created": 0.0}
@@ -56,12 +56,12 @@ class Sqlite(StoreTestCase):
         other.close()
         os.replace(self.folder / "other.db", wanted)
 
-    def test_a_database_that_is_replaced_is_followed(self) -> None:
+    def test_a_replaced_database_is_used_at_once(self) -> None:
         self.assertEqual(0, self.count())
         self.replace(self.folder / "data" / "porter.db")
         self.assertEqual(1, self.count())
 
-    def test_what_is_written_while_it_is_replaced_is_not_acknowledged(self) -> None:
+    def test_a_write_during_the_replacement_is_not_acknowledged(self) -> None:
         with self.assertRaisesRegex(StoreUnavailable, "was replaced"), self.store.writing() as transaction:
             row = {"address": "a", "name": "x", "source": "a", "created": 0.0}
             transaction.execute(self.store.insert(addresses).values(row))
@@ -70,7 +70,7 @@ class Sqlite(StoreTestCase):
         self.add("a")
         self.assertEqual(2, self.count())
 
-    def test_a_database_that_is_taken_away_is_not_made_anew_and_found_when_it_is_back(self) -> None:
+    def test_a_moved_database_is_not_created_again_and_is_found_when_it_is_back(self) -> None:
         self.add("a")
         path = self.folder / "data" / "porter.db"
         os.replace(path, self.folder / "away.db")

@@ -1,4 +1,4 @@
-"""The tables: what the database itself refuses, whoever writes."""
+"""The tables: the rows that the database itself refuses."""
 
 from typing import Any
 
@@ -23,18 +23,18 @@ class Behaviour:
         with self.store.writing() as transaction:
             return int(transaction.execute(insert(accounts).values({**ACCOUNT, **changes})).inserted_primary_key[0])
 
-    def test_a_name_has_one_owner_and_so_has_a_look(self: Any) -> None:
+    def test_a_name_and_a_skeleton_each_have_one_owner(self: Any) -> None:
         owner = self.add()
         self.assertRaises(IntegrityError, self.add)
         with self.assertRaises(IntegrityError), self.store.writing() as transaction:
             for _ in range(2):
                 transaction.execute(insert(skeletons).values(skeleton="a1ice", account_id=owner))
 
-    def test_nothing_belongs_to_an_account_that_is_not_there(self: Any) -> None:
+    def test_a_row_cannot_belong_to_a_missing_account(self: Any) -> None:
         with self.assertRaises(IntegrityError), self.store.writing() as transaction:
             transaction.execute(insert(skeletons).values(skeleton="a1ice", account_id=7_777_777))
 
-    def test_the_number_of_a_removed_account_is_not_given_again(self: Any) -> None:
+    def test_the_number_of_a_removed_account_is_not_used_again(self: Any) -> None:
         first = self.add()
         with self.store.writing() as transaction:
             transaction.execute(delete(accounts))
