@@ -94,7 +94,7 @@ class Client:
 
 class Behaviour:
     def test_every_echo_equals_its_message_and_nothing_is_left_behind(self: Any) -> None:
-        server = self.start_process("echo", limits={"message_timeout": scaled(0.5), "send_timeout": scaled(0.5)})
+        server = self.start_process("echo", limits={"message_timeout": scaled(2), "send_timeout": scaled(0.5)})
         first = server.connect()
         first.send_message("hello")
         self.assertEqual("hello", first.receive_message())
