@@ -2,6 +2,7 @@
 # Starts every command of the project: ./run.sh --help
 # The first call makes .venv beside this file, with the locked dependencies. A later call brings it up to date if
 # Python or the lock has changed.
+[ -n "${BASH_VERSION-}" ] || exec bash "$0" "$@" # as in `sh run.sh`
 set -eu
 
 root=$(cd -P "$(dirname "$(readlink -f "${BASH_SOURCE[0]}" 2>/dev/null || echo "${BASH_SOURCE[0]}")")" && pwd)
@@ -36,12 +37,36 @@ make_venv() {
     fi
 }
 
+# Print the caller's settings of where packages come from, as options of pip, a line each.
+# The settings of where they go (user, target, require-virtualenv, ...) would break .venv, and are left out.
+package_sources() {
+    "$venv/bin/python" -Im pip config list 2>/dev/null | "$venv/bin/python" -ISc '
+import ast, sys
+for line in sorted(sys.stdin, key=lambda line: line.startswith(":env:")):  # the environment wins
+    key, _, value = line.partition("=")
+    key = key.rpartition(".")[2].replace("default-", "")
+    value = ast.literal_eval(value)
+    if key in ("extra-index-url", "find-links", "trusted-host"):
+        print(*(f"--{key}={each}" for each in value.split()), sep="\n")
+    elif key in ("index-url", "proxy", "cert", "client-cert", "timeout", "retries"):
+        print(f"--{key}={value}")
+    elif key == "no-index" and value.lower() in ("1", "true", "yes", "on"):
+        print("--no-index")'
+}
+
 install() { # lock
+    local sources name
     if command -v uv >/dev/null; then
+        for name in $(compgen -e); do
+            case $name in UV_TARGET | UV_PREFIX | UV_SYSTEM_PYTHON | UV_CONSTRAINT | UV_OVERRIDE | UV_EXCLUDE_NEWER) unset "$name" ;; esac
+        done
         uv pip install --quiet --python "$venv/bin/python" --require-hashes -r "$1"
     else
-        "$venv/bin/python" -Im pip install --quiet --quiet --disable-pip-version-check --require-hashes -r "$1"
-    fi >&2 || fail "the dependencies could not be installed; is there a network?"
+        mapfile -t sources < <(package_sources)
+        for name in $(compgen -e PIP_); do unset "$name"; done
+        PIP_CONFIG_FILE=/dev/null "$venv/bin/python" -Im pip install --quiet --quiet --disable-pip-version-check \
+            "${sources[@]}" --require-hashes -r "$1"
+    fi >&2 || fail "the dependencies could not be installed into $venv; the reason stands above. Is there a network?"
 }
 
 # Every Python gets -I or -P: a file in the caller's folder must not be imported in place of Python's or Porter's own.
@@ -69,7 +94,8 @@ prepare() { # lock, stamp
 }
 
 start() { # module, arguments
-    export PYTHONPATH="$root"
+    # Porter's own modules come first, and the caller's folders last: they hold handlers, and replace no library.
+    export PORTER_PYTHONPATH="${PYTHONPATH-}" PYTHONPATH="$root"
     # Without this, glibc keeps the memory that a thread has freed for that thread alone. With a thousand threads this
     # is most of their memory. (Not for `bench`: the servers of a comparison are measured as they are.)
     [ "$1" = benchmarks ] || export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.tcache_count=0}"
@@ -86,6 +112,10 @@ case "${1-} $*" in # --compare and --plot need libraries that the load generator
 esac
 
 case ${1-} in
+help)
+    shift
+    start server --help
+    ;;
 client)
     shift
     start client "$@"
@@ -94,6 +124,10 @@ check | users)
     command=$1
     shift
     start "server.$command" "$@"
+    ;;
+clients | top | store | reset | demo | completion)
+    echo "run.sh: '$1' is not built yet" >&2
+    exit 64
     ;;
 bench)
     shift

@@ -13,10 +13,12 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn, TextIO, TypeVar
 
-from common import VERSION
+from common import PROJECT_ROOT, VERSION
 from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailable, UsageError
 
 _Answer = TypeVar("_Answer")
+_OUR_PACKAGES = ("common", "server", "client", "benchmarks", "tests")
+FOREIGN_PORT = "PORTER_PORT={value} is not meant for Porter, and is ignored"
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -52,6 +54,11 @@ def run(main: Callable[[], int]) -> NoReturn:
     except PorterError as error:
         print_error(error)
         status = error.status
+    except ImportError as error:
+        if str(error.name).partition(".")[0] in _OUR_PACKAGES:
+            raise
+        print_error(_damaged_venv(error))
+        status = ExitStatus.UNAVAILABLE
     except BrokenPipeError:  # standard output was a pipe, and its reader has closed it
         _discard_output()
         status = ExitStatus.UNAVAILABLE
@@ -60,6 +67,24 @@ def run(main: Callable[[], int]) -> NoReturn:
         print_error(Unavailable("{reason}", reason=error))
         status = ExitStatus.UNAVAILABLE
     sys.exit(status)
+
+
+def _damaged_venv(error: ImportError) -> PorterError:
+    """Return what to say of a library that cannot be imported. The next call of run.sh makes .venv anew."""
+    venv = PROJECT_ROOT / ".venv"
+    for stamp in (*venv.glob("stamp*"), venv / "made-by"):
+        with contextlib.suppress(OSError):
+            stamp.unlink()
+    return Unavailable(
+        "{reason}: {folder} is damaged. Start again, and run.sh makes it anew; or remove it",
+        reason=error,
+        folder=venv,
+    )
+
+
+def print_warning(text: str) -> None:
+    """Print a warning on standard error: something that is only a comfort does not work."""
+    print(f"porter: warning: {text}", file=sys.stderr)
 
 
 def print_error(error: PorterError) -> None:
@@ -141,6 +166,20 @@ def port_from(origin: str, text: str, lowest: int = 0) -> int:
         return port_number(text, lowest)
     except UsageError as error:
         raise UsageError("{origin}: {reason}", origin=origin, reason=error) from None
+
+
+def foreign_port() -> str | None:
+    """Return PORTER_PORT if it is not meant for Porter. Return None if it is, or is not set.
+
+    A cluster gives `tcp://10.0.0.7:9090` to each container, if one of its services is called porter.
+    """
+    value = environment("PORTER_PORT")
+    return value if value is not None and "://" in value else None
+
+
+def environment_port() -> str | None:
+    """Return PORTER_PORT, unless it is a foreign one."""
+    return None if foreign_port() else environment("PORTER_PORT")
 
 
 def environment(name: str) -> str | None:

@@ -1,7 +1,7 @@
 """`./run.sh check`: checks the configuration. It makes, opens and changes nothing."""
 
 from common.errors import ExitStatus
-from common.program import ArgumentParser, run
+from common.program import FOREIGN_PORT, ArgumentParser, foreign_port, print_warning, run
 
 _DESCRIPTION = """\
 Check the configuration and print every problem with its file, line and column.
@@ -18,7 +18,11 @@ def main() -> int:
     parser.add_argument("--config", metavar="FILE", help="configuration file (default: conf/server.yaml)")
     options = parser.parse_args()
     path = file_path(options.config)
-    Source(path, with_environment(Overrides())).load()
+    configuration = Source(path, with_environment(Overrides())).load()
+    if warning := configuration.certificate_warning():
+        print_warning(warning)
+    if value := foreign_port():
+        print_warning(FOREIGN_PORT.format(value=value))
     print(f"{relative_path(path)}: the configuration is right")
     return ExitStatus.DONE
 

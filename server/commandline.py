@@ -3,21 +3,24 @@
 What is said on a connection is not known here.
 """
 
+import logging
 import os
 import secrets
 import signal
+import sys
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from common.program import ArgumentParser, ask, has_terminal, port_from, port_number
+from common.program import ArgumentParser, ask, foreign_port, has_terminal, port_from, port_number
 from server.configuration.loading import Overrides, Source, file_path, with_environment
 from server.machine import Cores
-from server.process.lifecycle import Lifecycle, starting_terminal
+from server.process.lifecycle import Lifecycle, Terminal
 from server.process.reloading import Reloader
 from server.process.service import Service
 from server.process.signals import Signals
 from server.process.supervision import Supervisor
 
+LOG = logging.getLogger("porter.server")
 _DESCRIPTION = """\
 Start Porter, a threaded TCP server. Every client is served in the chosen mode.
 What the command line does not say is taken from the environment, then from the configuration file.
@@ -51,6 +54,9 @@ def main() -> NoReturn:
     os.umask(os.umask(0o077) | 0o027)  # log files: the group may read them at most
     # HUP ends a program by default. One that comes during the start waits for `Signals`, and then reloads.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
+    if os.getpid() == 1:
+        # The kernel drops each signal for which the first process of a container has no handler.
+        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
     command = _command_line()
     source = command.source
     configuration = source.load()
@@ -58,20 +64,28 @@ def main() -> NoReturn:
         port = ask("Port", configuration.settings.port, port_number)
         source = replace(source, overrides=replace(source.overrides, port=port))
         configuration = source.load()
-    terminal = starting_terminal()
+    terminal = Terminal.of_the_start()
     settings = configuration.settings
     cores = Cores()
     count = len(cores) if settings.workers == "auto" else settings.workers
     if count > 1:
-        Supervisor(source, configuration, count, cores).run(terminal)
+        supervisor = Supervisor(source, configuration, count, cores)
+        _log_foreign_port()
+        supervisor.run(terminal)
     if settings.cpu_affinity == "auto":
         cores.keep_to(secrets.randbelow(len(cores)))
     service = Service(configuration, cores)  # TERM and INT end the program in the usual way until `Signals` is open
+    _log_foreign_port()
     reloader = Reloader(source, configuration, service.apply)
     with Signals() as signals:
         lifecycle = Lifecycle(signals, service, reloader.reload)
         print(f"Listening on {service.description}", flush=True)
         lifecycle.obey(terminal)
+
+
+def _log_foreign_port() -> None:
+    if value := foreign_port():
+        LOG.info("PORTER_PORT=%s is not meant for Porter, and is ignored", value)
 
 
 def _command_line() -> CommandLine:

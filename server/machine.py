@@ -20,8 +20,12 @@ def make_room_for(connections: int) -> None:
         return
     possible = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     if possible > soft:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
-        LOG.info("limit on open files raised from %d to %d", soft, possible)
+        try:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (possible, hard))
+            LOG.info("limit on open files raised from %d to %d", soft, possible)
+        except (OSError, ValueError) as error:
+            LOG.warning("the limit on open files stays %d: %s", soft, error)
+            possible = soft
     if possible < wanted:
         LOG.warning(
             "max_connections is %d, but the limit on open files allows only %d: raise it (ulimit -Hn)",
@@ -46,9 +50,17 @@ class Cores:
     def keep_to(self, number: int) -> None:
         """Keep this thread, and the threads that it starts later, on core `number` modulo the number of cores."""
         if self._all:
-            os.sched_setaffinity(0, {self._all[number % len(self._all)]})
+            _set_affinity({self._all[number % len(self._all)]})
 
     def use_all(self) -> None:
         """Let this thread run on all cores again."""
         if self._all:
-            os.sched_setaffinity(0, self._all)
+            _set_affinity(set(self._all))
+
+
+def _set_affinity(cores: set[int]) -> None:
+    """Keep this thread on `cores`. That is a comfort: where the system refuses it, the thread stays where it is."""
+    try:
+        os.sched_setaffinity(0, cores)
+    except OSError as error:
+        LOG.warning("cannot keep to the cores %s: %s", ", ".join(map(str, sorted(cores))), error.strerror)

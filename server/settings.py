@@ -3,6 +3,7 @@
 Times are in seconds. Each handler declares its own options as a Section (see handler.py).
 """
 
+import re
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
@@ -54,10 +55,16 @@ class RegistrationLimits(Section):
     total: Count = 100_000
 
 
+def _check_class_name(text: str) -> str:
+    if not re.fullmatch(r"[\w.]+:[\w.]+", text):
+        raise ValueError("must be MODULE:CLASS, as in server.handlers.echo:EchoHandler")
+    return text
+
+
 class HandlerEntry(Section):
     """The class of a handler, as `module:class`, and its options, which the class itself checks."""
 
-    class_: str = Field(alias="class", pattern=r"^[\w.]+:[\w.]+$")
+    class_: Annotated[str, AfterValidator(_check_class_name)] = Field(alias="class")
     options: dict[str, Any] = Field(default_factory=dict)
 
 

@@ -333,13 +333,20 @@ class LogWatcher(logging.Filter):
 class ServerProcess:
     """`python -m server`, as run.sh starts it."""
 
-    def __init__(self, case: PorterTestCase, *arguments: str, wait: bool = True, under: Sequence[str] = ()) -> None:
+    def __init__(
+        self,
+        case: PorterTestCase,
+        *arguments: str,
+        wait: bool = True,
+        under: Sequence[str] = (),
+        stdin: int = subprocess.DEVNULL,
+    ) -> None:
         self._case = case
         self.process = subprocess.Popen(
             [*under, sys.executable, "-P", "-m", "server", *arguments],
             cwd=case.folder,
             env=environment(case.folder),
-            stdin=subprocess.DEVNULL,
+            stdin=stdin,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
@@ -454,7 +461,9 @@ def socket_pair() -> tuple[MessageSocket, MessageSocket]:
     return MessageSocket.adopt(first), MessageSocket.adopt(second)
 
 
-def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]:
+def secure_pair(
+    folder: Path, version: ssl.TLSVersion | None = None
+) -> tuple[SecureMessageSocket, SecureMessageSocket]:
     """Return the two ends of a TLS connection after the handshake, the server's end first."""
     from common.wire.tls import server_context
     from server.configuration.certificate import ensure
@@ -467,7 +476,10 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
 
     def shake_hands() -> None:
         try:
-            theirs.handshake(client_context(), PATIENCE)
+            context = client_context()
+            if version is not None:
+                context.maximum_version = version
+            theirs.handshake(context, PATIENCE)
         except (OSError, ssl.SSLError) as error:
             failure.append(error)
 
@@ -477,6 +489,20 @@ def secure_pair(folder: Path) -> tuple[SecureMessageSocket, SecureMessageSocket]
     thread.join(PATIENCE)
     assert not failure, failure
     return ours, theirs
+
+
+UNPRIVILEGED = (
+    ["setpriv", "--bounding-set=-dac_override,-dac_read_search,-fowner,-chown"] if os.geteuid() == 0 else []
+)
+"""A command under which a program has no rights to files of others, also if root runs the tests."""
+
+
+def take_away(path: Path) -> None:
+    """Give a file or folder to another user if that is allowed; otherwise take away all rights to it."""
+    if os.geteuid() == 0:
+        os.chown(path, 65534, 65534)
+    else:
+        path.chmod(0)
 
 
 def outward_address() -> str | None:

@@ -123,6 +123,55 @@ class RunSh(PorterTestCase):
         self.assertIn("no-such-python", errors)
         self.assertIn("Python 3.11 or newer", errors)
 
+    def test_any_shell_may_start_it_from_anywhere(self) -> None:
+        for command in (["sh", "run.sh"], ["sh", "../a project/run.sh"], ["sh", str(self.project / "run.sh")]):
+            done = subprocess.run(
+                [*command, "x"],
+                cwd=self.project,
+                env=self.environment(),
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+            self.assertEqual((0, "started x\n"), (done.returncode, done.stdout), done.stderr)
+        self.assertFalse((self.folder / ".venv").exists())
+
+    def test_the_caller_s_settings_of_pip_do_not_lead_astray(self) -> None:
+        self.has_uv = False
+        settings = "target = /nonexistent\nuser = true\nrequire-virtualenv = true\nprefix = /nonexistent\n"
+        file = self.write("pip.conf", f"[global]\n{settings}index-url = file:///nowhere\nfind-links = /a /b\n")
+        self.write("a project/requirements/run.lock", "# nothing\n")
+        fake = self.write("bin/pip", "")
+        status, out, errors = self.run_sh(
+            "x", PIP_CONFIG_FILE=str(file), PIP_USER="1", PIP_TARGET=str(fake.parent), PIP_CONSTRAINT="/nonexistent"
+        )
+        self.assertEqual((0, "started x\n"), (status, out), errors)
+
+    def test_where_packages_come_from_is_the_caller_s_to_say(self) -> None:
+        self.has_uv = False
+        self.write("a project/requirements/run.lock", "no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
+        status, _, errors = self.run_sh(
+            "x", PIP_INDEX_URL="http://127.0.0.1:1/simple", PIP_RETRIES="0", PIP_TIMEOUT="1"
+        )
+        self.assertEqual(69, status)
+        self.assertIn("could not be installed into", errors)
+
+    def test_the_caller_s_pythonpath_is_for_handlers_and_replaces_nothing_of_porter_s(self) -> None:
+        (self.project / "server" / "__main__.py").write_text(
+            "import os, server; print(os.environ['PORTER_PYTHONPATH'], server.__file__)\n"
+        )
+        self.write("evil/server/__init__.py", "raise SystemExit('the wrong one')\n")
+        status, out, errors = self.run_sh(PYTHONPATH=f"{self.folder}/evil")
+        self.assertEqual((0, f"{self.folder}/evil {self.project}/server/__init__.py\n"), (status, out), errors)
+
+    def test_help_is_a_command_and_what_is_not_built_yet_is_wrong_usage(self) -> None:
+        self.assertEqual((0, "started --help\n"), self.run_sh("help")[:2])
+        for command in ("clients", "top", "store", "reset", "demo", "completion"):
+            status, out, errors = self.run_sh(command)
+            self.assertEqual(
+                (64, "", f"run.sh: '{command}' is not built yet"), (status, out, errors.splitlines()[-1])
+            )
+
     def test_a_lock_that_cannot_be_installed_is_reported(self) -> None:
         (self.project / "requirements/run.lock").write_text("no-such-package==1 --hash=sha256:" + "0" * 64 + "\n")
         self.has_uv = False

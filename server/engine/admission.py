@@ -69,8 +69,16 @@ class SharedSlots:
         self._counts = memoryview(self._memory).cast("I")
         self._workers = workers
         self._key = os.urandom(16)
-        self._lock = tempfile.TemporaryFile()  # noqa: SIM115  # open as long as the server lives
+        # A file without a folder, where the system has them: the folder for temporary files may be missing.
+        if hasattr(os, "memfd_create"):
+            self._lock = os.memfd_create("porter")
+        else:
+            with tempfile.TemporaryFile() as file:
+                self._lock = os.dup(file.fileno())
         self._patience = _PATIENCE
+
+    def close(self) -> None:
+        os.close(self._lock)
 
     def of(self, worker: int) -> "WorkersSlots":
         """Return these slots for the use of one worker."""

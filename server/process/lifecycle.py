@@ -4,17 +4,41 @@ How a configuration is found, and what is served, is not known here.
 """
 
 import logging
+import math
 import os
+import select
 import signal
 import threading
 import time
 from collections.abc import Callable
-from typing import NoReturn
+from dataclasses import dataclass
+from typing import NoReturn, Self
 
 from common.errors import ExitStatus
 from server.process import budget
 from server.process.service import Service
-from server.process.signals import WOKEN, Signals
+from server.process.signals import CUT, READY, RELOAD, WOKEN, Signals
+
+LOG = logging.getLogger("porter.server")
+
+
+_TOGETHER = 2.0
+"""Seconds within which a HUP belongs to the hangup of the terminal."""
+
+
+@dataclass(frozen=True)
+class Meaning:
+    """What signals mean to a process. TERM and INT always begin the drain; all others are ignored."""
+
+    reload: frozenset[int]
+    cut: frozenset[int]
+    """These end the drain at once."""
+
+
+ALONE = Meaning(reload=frozenset({signal.SIGHUP}), cut=frozenset({signal.SIGTERM, signal.SIGINT}))
+# A service manager sends TERM to the parent and to each worker, and the parent tells its workers as well: a worker
+# must not take that for a second signal. So it only listens to the pipe of its parent, and to a first TERM.
+WORKER = Meaning(reload=frozenset({RELOAD}), cut=frozenset({CUT}))
 
 
 class Lifecycle:
@@ -23,8 +47,11 @@ class Lifecycle:
     Other threads reload, stop and write the log: each of them may hang.
     """
 
-    def __init__(self, signals: Signals, service: Service, reload: Callable[[], None]) -> None:
+    def __init__(
+        self, signals: Signals, service: Service, reload: Callable[[], None], meaning: Meaning = ALONE
+    ) -> None:
         self._signals = signals
+        self._meaning = meaning
         self._service = service
         self._is_log_written = threading.Event()
         self._has_closed_in_time = False
@@ -32,13 +59,14 @@ class Lifecycle:
         self._start_to_stop = _start_on_demand(self._stop)
         self._start_last_lines = _start_on_demand(self._write_last_lines)
 
-    def obey(self, terminal: int | None) -> NoReturn:
+    def obey(self, terminal: "Terminal") -> NoReturn:
         """Do what the signals say, and end the process. A second TERM or INT ends the drain at once."""
-        while self._signals.wait() == signal.SIGHUP and not is_gone(terminal):
-            self._start_reload()
+        while (number := terminal.wait(self._signals)) not in (signal.SIGTERM, signal.SIGINT):
+            if number in self._meaning.reload:
+                self._start_reload()
         latest = time.monotonic() + self._service.drain_timeout + budget.CLOSING
         self._start_to_stop()
-        while (number := self._signals.wait(latest - time.monotonic())) == signal.SIGHUP:
+        while (number := self._signals.wait(latest - time.monotonic())) not in {None, WOKEN, *self._meaning.cut}:
             pass
         self._has_closed_in_time = number == WOKEN
         self._start_last_lines()
@@ -51,7 +79,7 @@ class Lifecycle:
         self._service.stop_listening()
         self._service.drain()
         self._service.close()
-        self._signals.wake()
+        self._signals.post(WOKEN)
 
     def _write_last_lines(self) -> None:
         if not self._has_closed_in_time:
@@ -76,22 +104,56 @@ def _start_on_demand(work: Callable[[], None]) -> Callable[[], None]:
     return wanted.set
 
 
-def starting_terminal() -> int | None:
-    """Return a descriptor of the terminal on which the server was started, or None if there is none.
+class Terminal:
+    """The terminal on which the server was started. When it is closed, a HUP means TERM and not a reload.
 
-    Return None, too, if HUP is ignored: nohup does that, and such a server must outlive its terminal.
+    The sender of a HUP does not tell: the shell sends it to its jobs itself. But poll() reports the hangup of the
+    terminal. A HUP within two seconds of it belongs to it. If none comes, the server shall outlive its terminal
+    (`disown`), and every later HUP is a reload.
     """
-    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
-        return None
-    for descriptor in (0, 1, 2):
-        if os.isatty(descriptor):
-            return descriptor
-    try:
-        return os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
-    except OSError:
-        return None
 
+    def __init__(self, descriptor: int | None = None) -> None:
+        self._descriptor = descriptor
+        self._closed_at: float | None = None
+        self._last_hup = -math.inf
 
-def is_gone(terminal: int | None) -> bool:
-    """Return whether the terminal has been closed. The kernel then sends HUP, which does not ask for a reload."""
-    return terminal is not None and not os.isatty(terminal)
+    @classmethod
+    def of_the_start(cls) -> Self:
+        """Find the terminal. A server that was started with nohup, which ignores HUP, has none."""
+        if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+            return cls()
+        for descriptor in (0, 1, 2):
+            if os.isatty(descriptor):
+                return cls(descriptor)
+        try:
+            return cls(os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC))
+        except OSError:
+            return cls()
+
+    def wait(self, signals: Signals, timeout: float | None = None) -> int | None:
+        """Wait as `Signals.wait` does. A HUP that belongs to the end of the terminal comes as TERM."""
+        latest = math.inf if timeout is None else time.monotonic() + timeout
+        while True:
+            forget_at = math.inf if self._closed_at is None else self._closed_at + _TOGETHER
+            number = signals.wait(min(latest, forget_at) - time.monotonic(), self._descriptor, 0)
+            now = time.monotonic()
+            if number == signal.SIGHUP:
+                self._last_hup = now
+            if number == READY or self._is_closed():
+                self._descriptor = None
+                self._closed_at = now
+            if self._closed_at is not None and abs(self._closed_at - self._last_hup) < _TOGETHER:
+                LOG.info("the terminal is closed: HUP means the end")
+                return signal.SIGTERM
+            if self._closed_at is not None and now >= self._closed_at + _TOGETHER:
+                LOG.info("the terminal is closed, and no HUP came: from now on HUP is a reload")
+                self._closed_at = None
+            if number not in (None, READY) or now >= latest:
+                return None if number == READY else number
+
+    def _is_closed(self) -> bool:
+        if self._descriptor is None:
+            return False
+        poller = select.poll()
+        poller.register(self._descriptor, 0)
+        return bool(poller.poll(0))

@@ -17,12 +17,14 @@ Announce = Callable[[Source, Configuration, Configuration], None]
 
 
 def announce(source: Source, loaded: Configuration, running: Configuration) -> None:
-    """Log which values of the file a reload does not apply."""
+    """Log which values of the file a reload does not apply, and whether the certificate is about to end."""
     for key in _KEPT_UNTIL_RESTART:
         if getattr(loaded.settings, key) != getattr(running.settings, key):
             LOG.warning("%s has changed: restart the server to apply it", key)
     if source.overrides.mode is not None:
         LOG.info("the mode stays %s: it was given at the start", source.overrides.mode)
+    if warning := loaded.certificate_warning():
+        LOG.warning("%s", warning)
 
 
 class Reloader:

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import PROJECT_ROOT, VERSION
-from common.addresses import format_endpoint
 from common.errors import PorterError, Unavailable
 from common.log.logs import Logging
 from common.log.writebehind import behind, writers
 from server.configuration import certificate
 from server.configuration.loading import Configuration
 from server.engine.admission import Slots
-from server.engine.listening import listen
+from server.engine.listening import endpoint, listen, reachable_at
 from server.engine.server import Plan, Server
 from server.handlers.handler import Mode
 from server.handlers.resources import Resources
@@ -63,12 +62,11 @@ class Service:
             self._resources.close()
             self._end_log()
             raise
-        host, port = self._server.server_address[:2]
-        self.description = f"{format_endpoint(str(host), int(port))} {self._summary}"
+        self.description = f"{endpoint(listener)} {self._summary}"
         self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
         self._accepting.start()
         if share is None:
-            LOG.info("listening on %s", self.description)
+            log_listening(self.description, listener, configuration)
             suggest_writing_behind(self._logging, settings.logging)
         for writer in writers(LOG):
             writer.drain()  # a script that reads `Listening on` must find the pid in the log
@@ -163,6 +161,15 @@ class Service:
             ) from error
         mode = Mode(settings.mode, choice.options, settings.limits, shared)
         return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), summary
+
+
+def log_listening(description: str, listener: socket.socket, configuration: Configuration) -> None:
+    """Log that the server listens, the addresses that others can type, and whether its certificate is about to end."""
+    LOG.info("listening on %s", description)
+    if addresses := reachable_at(listener):
+        LOG.info("others reach it at %s", ", ".join(addresses))
+    if warning := configuration.certificate_warning():
+        LOG.warning("%s", warning)
 
 
 def suggest_writing_behind(logging_: Logging, file: str) -> None:

@@ -17,9 +17,13 @@ from typing import Self
 
 from common.wire.deadline import poll_milliseconds
 
+# What `wait` returns beside the numbers of signals.
 WOKEN = 0
+READY = -1  # the descriptor beside the signals is ready
+RELOAD = -2  # posted by a worker's parent
+CUT = -3  # posted by a worker's parent: end the drain at once
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_FIRST_TO_LAST = (WOKEN, *HANDLED, signal.SIGCHLD)
+_FIRST_TO_LAST = (WOKEN, CUT, *HANDLED, RELOAD, signal.SIGCHLD)
 
 
 class Signals:
@@ -51,33 +55,35 @@ class Signals:
         self._reader.close()
         self._writer.close()
 
-    def wait(self, timeout: float | None = None, beside: int | None = None) -> int | None:
+    def wait(
+        self, timeout: float | None = None, beside: int | None = None, events: int = select.POLLIN
+    ) -> int | None:
         """Return the number of the next signal, TERM and INT before HUP, or None if none comes in `timeout` seconds.
 
-        Return WOKEN after `wake`, and when the descriptor `beside` can be read. Equal signals that came together
-        count as one.
+        Return READY when poll() reports one of `events`, an error or a hangup of the descriptor `beside`. Return what
+        was given to `post`. Equal numbers that came together count as one.
         """
         latest = math.inf if timeout is None else time.monotonic() + timeout
         poller = select.poll()
         poller.register(self._reader, select.POLLIN)
         if beside is not None:
-            poller.register(beside, select.POLLIN)
+            poller.register(beside, events)
         while not self._pending:
             left = latest - time.monotonic()
             ready = dict(poller.poll(poll_milliseconds(left)))
             if self._reader.fileno() in ready:
                 self._reader.recv(4096)
             elif ready:
-                return WOKEN
+                return READY
             elif left <= 0:
                 return None
         number = min(self._pending, key=_FIRST_TO_LAST.index)
         self._pending.discard(number)
         return number
 
-    def wake(self) -> None:
-        """Make `wait` return in the main thread. Any thread may call this."""
-        self._pending.add(WOKEN)
+    def post(self, number: int) -> None:
+        """Make `wait` return `number` in the main thread. Any thread may call this."""
+        self._pending.add(number)
         with contextlib.suppress(BlockingIOError, OSError):
             self._writer.send(b"\0")
 

@@ -10,6 +10,7 @@ import signal
 import socket
 import threading
 from collections.abc import Callable
+from functools import partial
 from typing import NoReturn
 
 from common import PROJECT_ROOT, VERSION
@@ -22,11 +23,11 @@ from server.engine.admission import SharedSlots
 from server.engine.listening import listen
 from server.machine import Cores
 from server.process import budget
-from server.process.lifecycle import Lifecycle, is_gone
+from server.process.lifecycle import WORKER, Lifecycle, Terminal
 from server.process.reloading import Reloader
-from server.process.service import Service, Share, suggest_writing_behind
+from server.process.service import Service, Share, log_listening, suggest_writing_behind
 from server.process.signals import HANDLED, Signals
-from server.process.workers import Workers
+from server.process.workers import ORDERS, Workers
 
 LOG = logging.getLogger("porter.server")
 
@@ -38,7 +39,6 @@ class Supervisor:
         """Listen, for `count` workers. Raise Unavailable or ConfigurationError if that is not possible."""
         settings = configuration.settings
         self._source = source
-        self._cores = cores
         self._hash_threads = max(1, len(cores) // count)
         self._logging = Logging(behind)
         self._logging.configure(PROJECT_ROOT / settings.logging)
@@ -54,7 +54,7 @@ class Supervisor:
             LOG.error("cannot start: %s", error)
             raise
 
-    def run(self, terminal: int | None) -> NoReturn:
+    def run(self, terminal: Terminal) -> NoReturn:
         """Serve until a signal ends the server. Raise Unavailable if a worker cannot start."""
         signal.signal(signal.SIGALRM, lambda *_: self._workers.abandon())
         with Signals((*HANDLED, signal.SIGCHLD), self._end) as signals:
@@ -64,7 +64,7 @@ class Supervisor:
                 LOG.error("cannot start: %s", error)
                 raise
             if description is not None:
-                LOG.info("listening on %s", description)
+                log_listening(description, self._listener, self._reloader.running)
                 suggest_writing_behind(self._logging, self._reloader.running.settings.logging)
                 print(f"Listening on {description}", flush=True)
                 self._watch(signals, terminal)
@@ -80,11 +80,11 @@ class Supervisor:
     def _drain_timeout(self) -> float:
         return self._reloader.running.settings.limits.drain_timeout
 
-    def _watch(self, signals: Signals, terminal: int | None) -> None:
+    def _watch(self, signals: Signals, terminal: Terminal) -> None:
         """Replace workers and reload on HUP, until a signal ends the server."""
         while True:
-            number = signals.wait(self._workers.watch())
-            if number in (signal.SIGTERM, signal.SIGINT) or (number == signal.SIGHUP and is_gone(terminal)):
+            number = terminal.wait(signals, self._workers.watch())
+            if number in (signal.SIGTERM, signal.SIGINT):
                 return
             if number == signal.SIGHUP:
                 self._reloader.reload()
@@ -107,26 +107,29 @@ class Supervisor:
         self._logging.configure(PROJECT_ROOT / configuration.settings.logging)
         self._workers.reload()
 
-    def _work(self, number: int, report: Callable[[str], None]) -> NoReturn:
+    def _work(self, number: int, report: Callable[[str], None], orders: int) -> NoReturn:
         """Serve, in a worker, with the configuration that the parent had when it forked."""
         configuration = self._reloader.running
+        cores = Cores()  # of this moment: the cores that the parent found may have been taken away since
         if configuration.settings.cpu_affinity == "auto":
-            self._cores.keep_to(number)
+            cores.keep_to(number)
         with Signals() as signals:
             share = Share(self._listener, self._slots.of(number), self._hash_threads)
-            service = Service(configuration, self._cores, share)
+            service = Service(configuration, cores, share)
             reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)
-            lifecycle = Lifecycle(signals, service, reloader.reload)
-            threading.Thread(target=self._end_with_parent, name="parent", daemon=True).start()
+            lifecycle = Lifecycle(signals, service, reloader.reload, WORKER)
+            follow = partial(self._follow_parent, signals, orders)
+            threading.Thread(target=follow, name="parent", daemon=True).start()
             report(service.description)
-            lifecycle.obey(None)
+            lifecycle.obey(Terminal())
 
-    def _end_with_parent(self) -> None:
-        """Wait until the parent has ended, in a thread of a worker, and then end this worker."""
-        self._workers.wait_for_parents_end()
+    def _follow_parent(self, signals: Signals, orders: int) -> None:
+        """Pass the parent's orders on, in a thread of a worker, and end this worker when the parent has ended."""
+        while order := os.read(orders, 1):
+            signals.post(ORDERS[order])
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)  # frees the port for the next server, as the parent would do
-        os.kill(os.getpid(), signal.SIGTERM)
+        signals.post(signal.SIGTERM)
 
 
 def _announce_nothing(_source: Source, _loaded: Configuration, _running: Configuration) -> None:

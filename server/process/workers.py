@@ -16,7 +16,7 @@ from typing import NoReturn, TypeAlias
 
 from common.errors import ExitStatus, PorterError, Unavailable
 from server.process import budget
-from server.process.signals import HANDLED, WOKEN, Signals
+from server.process.signals import CUT, HANDLED, READY, RELOAD, Signals
 
 LOG = logging.getLogger("porter.server")
 
@@ -24,22 +24,33 @@ _PAUSE = 0.5
 """Seconds. A worker that lived no longer than this is replaced after a pause of the same length."""
 
 
+ORDERS = {b"r": RELOAD, b"d": signal.SIGTERM, b"c": CUT}
+"""What a parent writes into a worker's pipe, and what the worker then takes for a signal."""
+
+
 @dataclass
 class _Worker:
     pid: int
+    orders: int
+    """The writing end of the worker's pipe. Only the parent holds it: when that ends, the worker reads the end."""
     started: float
     is_ending: bool = False
 
-    def signal(self, number: int) -> None:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(self.pid, number)
+    def order(self, order: bytes) -> None:
+        with contextlib.suppress(BrokenPipeError, BlockingIOError):  # the worker has ended, or hangs
+            os.write(self.orders, order)
 
     def end(self) -> None:
+        """Make the worker drain; a worker that was told so already ends at once."""
+        self.order(b"c" if self.is_ending else b"d")
         self.is_ending = True
-        self.signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, signal.SIGKILL)
 
 
-Work: TypeAlias = Callable[[int, Callable[[str], None]], NoReturn]
+Work: TypeAlias = Callable[[int, Callable[[str], None], int], NoReturn]
 
 
 class Workers:
@@ -53,17 +64,16 @@ class Workers:
     ) -> None:
         """Start no worker yet.
 
-        `work` runs in a worker and never returns. It gets the worker's number, and a function to call, with a
-        description, when the worker is ready. It begins with the signals blocked, and must unblock them when it
-        waits for them. `forget` gets the number of each worker that has ended.
+        `work` runs in a worker and never returns. It gets the worker's number, a function to call, with a
+        description, when the worker is ready, and the descriptor from which it must read ORDERS. It begins with the
+        signals blocked, and must unblock them when it waits for them. `forget` gets the number of each worker that
+        has ended.
         """
         self._count = count
         self._work = work
         self._forget = forget
         self._workers: dict[int, _Worker] = {}
         self._missing: dict[int, float] = {}  # the numbers of dead workers, and when to replace them
-        # Only the parent holds the writing end: when the parent ends, in any way, the workers read an end of file.
-        self._life_reader, self._life_writer = os.pipe()
 
     def start(self, signals: Signals) -> str | None:
         """Start all workers. Return the description that they report, or None if TERM or INT came meanwhile.
@@ -71,22 +81,27 @@ class Workers:
         Raise Unavailable if one cannot start.
         """
         text = None
+        reload = False
         try:
             for report in [self._start(number) for number in range(self._count)]:
-                while (number := signals.wait(beside=report)) != WOKEN:
+                while (number := signals.wait(beside=report)) != READY:
                     if number in (signal.SIGTERM, signal.SIGINT):
                         return None
+                    reload = reload or number == signal.SIGHUP
                 is_ready, text = _read(report)
                 if not is_ready:
                     raise Unavailable("{reason}", reason=text)
         except (OSError, Unavailable) as error:
             self.stop(signals, drain_timeout=0)
             raise Unavailable("{reason}", reason=error) from error
+        if reload:
+            signals.post(signal.SIGHUP)  # it came during the start, and is done after it
         return text
 
     def reload(self) -> None:
         """Tell all workers to load the configuration again."""
-        self._signal(signal.SIGHUP)
+        for worker in self._workers.values():
+            worker.order(b"r")
 
     def watch(self) -> float | None:
         """Replace dead workers. Return the seconds until the next call, or None if it can wait until one dies."""
@@ -112,7 +127,7 @@ class Workers:
         while self._workers:
             if signals.wait(latest - time.monotonic()) is None:
                 LOG.warning("%d workers killed: they did not stop in time", len(self._workers))
-                self._signal(signal.SIGKILL)
+                self._kill_all()
                 latest += budget.WORKERS
             self.reap()
 
@@ -123,7 +138,7 @@ class Workers:
 
     def abandon(self) -> NoReturn:
         """Kill all workers and end this process."""
-        self._signal(signal.SIGKILL)
+        self._kill_all()
         os._exit(ExitStatus.DONE)
 
     def reap(self) -> None:
@@ -132,6 +147,7 @@ class Workers:
             pid, status = os.waitpid(worker.pid, os.WNOHANG)
             if pid:
                 del self._workers[number]
+                os.close(worker.orders)
                 self._forget(number)
                 self._record_end(number, worker, os.waitstatus_to_exitcode(status))
 
@@ -142,34 +158,39 @@ class Workers:
             how = f"was ended by signal {-code}" if code < 0 else f"ended with status {code}"
             LOG.error("worker %d, pid %d, %s", number + 1, worker.pid, how)
 
-    def _signal(self, number: int) -> None:
+    def _kill_all(self) -> None:
         for worker in self._workers.values():
-            worker.signal(number)
+            worker.kill()
 
     def _start(self, number: int) -> int:
         """Fork a worker. Return the descriptor on which it reports that it is ready, or why not."""
         reader, writer = os.pipe()
+        order_reader, order_writer = os.pipe()
+        os.set_blocking(order_writer, False)
         # The worker inherits the parent's `Signals`, which it never reads: signals stay blocked until it has its own.
         signal.pthread_sigmask(signal.SIG_BLOCK, HANDLED)
         try:
             pid = os.fork()
             if pid == 0:
                 os.close(reader)
-                self._run_worker(number, writer)
-            self._workers[number] = _Worker(pid, time.monotonic())
+                for inherited in (order_writer, *(worker.orders for worker in self._workers.values())):
+                    os.close(inherited)
+                self._run_worker(number, writer, order_reader)
+            self._workers[number] = _Worker(pid, order_writer, time.monotonic())
         except OSError:
             os.close(reader)
+            os.close(order_writer)
             raise
         finally:
             signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
             os.close(writer)
+            os.close(order_reader)
         return reader
 
-    def _run_worker(self, number: int, report: int) -> NoReturn:
+    def _run_worker(self, number: int, report: int, orders: int) -> NoReturn:
         # A process group of its own: Ctrl-C reaches only the parent, which passes it on, so it comes once.
         os.setpgid(0, 0)
         signal.set_wakeup_fd(-1)
-        os.close(self._life_writer)
 
         def send(is_ready: bool, text: str) -> None:
             with contextlib.suppress(OSError):  # the parent does not read the report of a replacement
@@ -177,18 +198,13 @@ class Workers:
                 os.close(report)
 
         try:
-            self._work(number, lambda text: send(True, text))
+            self._work(number, lambda text: send(True, text), orders)
         except PorterError as error:
             send(False, str(error))
             os._exit(error.status)
         except BaseException:
             LOG.exception("a worker failed")
             os._exit(ExitStatus.UNAVAILABLE)
-
-    def wait_for_parents_end(self) -> None:
-        """Return when the parent has ended. Call this in a worker, in a thread of its own."""
-        while os.read(self._life_reader, 1):
-            pass
 
 
 def _read(report: int) -> tuple[bool, str]:

@@ -48,7 +48,7 @@ class Shared(Behaviour, PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.shared = SharedSlots(2)
-        self.addCleanup(self.shared._lock.close)
+        self.addCleanup(self.shared.close)
         self.slots = self.shared.of(0)
 
     def test_a_slot_taken_by_one_worker_is_not_free_for_the_other(self) -> None:

@@ -1,6 +1,9 @@
 """The signals of a server process: they stop it or reload it, and do nothing else."""
 
 import contextlib
+import os
+import pathlib
+import pty
 import signal
 import socket
 import subprocess
@@ -9,7 +12,8 @@ import threading
 from common.errors import ConnectionLost
 from common.wire.framing import encode
 from common.wire.kinds import Kind
-from tests.support import PATIENCE, PorterTestCase, scaled, send_bytes, wait_until
+from tests.endurance.faults import needs_mounts
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, scaled, send_bytes, wait_until
 
 
 class Signals(PorterTestCase):
@@ -152,3 +156,62 @@ class Signals(PorterTestCase):
         client = again.talk()
         client.give_token(token)
         client.expect(Kind.TEXT)
+
+
+class Hangup(PorterTestCase):
+    """The terminal on which the server was started is closed."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.master, terminal = pty.openpty()
+        configuration = str(self.write_configuration())
+        # stdin alone: the terminal is not the controlling one, so that the kernel sends no HUP of its own.
+        self.running = ServerProcess(self, "echo", "--config", configuration, "--no-input", stdin=terminal)
+        os.close(terminal)
+        self.addCleanup(self.running.close)
+
+    def test_a_hup_with_the_end_of_the_terminal_stops(self) -> None:
+        os.close(self.master)
+        self.running.signal(signal.SIGHUP)
+        self.assertEqual((0, "", ""), self.running.wait())
+        self.assertIn("the terminal is closed: HUP means the end", self.running.log())
+        self.assertNotIn("reloaded", self.running.log())
+
+    def test_a_hup_just_before_the_end_of_the_terminal_stops(self) -> None:
+        self.running.signal(signal.SIGHUP)
+        self.running.wait_for_log("reloaded (echo")
+        os.close(self.master)
+        self.assertEqual((0, "", ""), self.running.wait())
+        self.assertIn("the terminal is closed: HUP means the end", self.running.log())
+
+    def test_a_hup_long_after_the_end_of_the_terminal_reloads(self) -> None:
+        os.close(self.master)
+        self.running.wait_for_log("the terminal is closed, and no HUP came: from now on HUP is a reload")
+        self.running.signal(signal.SIGHUP)
+        self.running.wait_for_log("reloaded (echo")
+        self.assertEqual((0, "", ""), self.running.stop())
+
+    def test_a_hup_while_the_terminal_is_there_reloads(self) -> None:
+        self.running.signal(signal.SIGHUP)
+        self.running.wait_for_log("reloaded (echo")
+        self.assertEqual((0, "", ""), self.running.stop())
+        os.close(self.master)
+
+
+@needs_mounts
+class FirstProcess(PorterTestCase):
+    """The first process of a container: the kernel drops each signal for which it has no handler."""
+
+    def test_term_ends_it_also_during_the_start(self) -> None:
+        handler = {"class": "tests.endurance.blocking:SlowHandler"}
+        configuration = str(self.write_configuration(mode="slow", handlers={"slow": handler}))
+        server = ServerProcess(
+            self, "--config", configuration, wait=False, under=["unshare", "-Urpf", "--kill-child", "--mount-proc"]
+        )
+        self.addCleanup(server.close)
+        server.wait_for_log("server started, pid 1,")
+        children = pathlib.Path(f"/proc/{server.process.pid}/task/{server.process.pid}/children")
+        os.kill(int(children.read_text()), signal.SIGTERM)
+        status, _, _ = server.wait()
+        self.assertEqual(128 + signal.SIGTERM, status)
+        self.assertNotIn("listening on", server.log())

@@ -24,7 +24,7 @@ class SignalTests(PorterTestCase):
 
     def test_wait_accepts_a_timeout_of_years(self) -> None:
         with Signals() as signals:
-            threading.Timer(scaled(0.02), signals.wake).start()
+            threading.Timer(scaled(0.02), signals.post, [WOKEN]).start()
             self.assertEqual(WOKEN, signals.wait(3650 * 86400.0))
 
     def test_wait_returns_none_without_a_signal(self) -> None:
@@ -33,7 +33,7 @@ class SignalTests(PorterTestCase):
 
     def test_another_thread_can_end_the_wait(self) -> None:
         with Signals() as signals:
-            threading.Timer(scaled(0.02), signals.wake).start()
+            threading.Timer(scaled(0.02), signals.post, [WOKEN]).start()
             self.assertEqual(WOKEN, signals.wait(20))
 
     def test_the_earlier_handlers_are_restored(self) -> None:
@@ -41,4 +41,4 @@ class SignalTests(PorterTestCase):
         with Signals() as signals:
             pass
         self.assertEqual(before, (signal.getsignal(signal.SIGTERM), signal.getsignal(signal.SIGINT)))
-        signals.wake()  # too late, and harmless
+        signals.post(WOKEN)  # too late, and harmless

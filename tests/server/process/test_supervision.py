@@ -11,8 +11,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from common.errors import PorterError
+from common.wire.framing import encode
 from common.wire.kinds import Kind
-from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, scaled, wait_until
+from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, scaled, send_bytes, wait_until
 
 
 class Supervised(PorterTestCase):
@@ -144,6 +145,39 @@ class Supervised(PorterTestCase):
         client.send_message("123456")
         self.assertIn("over the limit of 5", client.receive_message() or "")
         client.close()
+
+    def test_a_term_to_the_parent_and_to_each_worker_is_one_drain_and_cuts_nobody(self) -> None:
+        # As systemd does by default, and docker stop with a process group.
+        server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"drain_timeout": PATIENCE})
+        clients = [server.connect() for _ in range(8)]
+        frame = encode("a message that takes its time")
+        for client in clients:
+            send_bytes(client, frame[:7])
+        wait_until(lambda: server.log().count("client connected") == 8, "the connections")
+        for pid in (server.process.pid, *self.workers(server), *self.workers(server)):
+            os.kill(pid, signal.SIGTERM)
+        wait_until(lambda: server.log().count("stopping, ") == 3, "the drain of all")
+        for client in clients:
+            send_bytes(client, frame[7:])
+            self.assertEqual("a message that takes its time", client.receive_message())
+        self.assertEqual((0, "", ""), server.wait())
+        self.assertNotIn("at once", server.log())
+
+    def test_a_term_to_one_worker_drains_it_alone_and_another_takes_its_place(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False})
+        before = self.workers(server)
+        os.kill(before[0], signal.SIGTERM)
+        wait_until(lambda: len(set(self.workers(server)) - set(before)) == 1, "another worker")
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertNotIn("was ended by signal", server.log())
+
+    def test_a_hup_to_a_worker_is_left_to_the_parent(self) -> None:
+        server = self.start_process("echo", workers=2)
+        for pid in (*self.workers(server), server.process.pid):
+            os.kill(pid, signal.SIGHUP)
+        wait_until(lambda: server.log().count("reloaded (echo") == 2, "two reloads")
+        self.assertEqual((0, "", ""), server.stop())
+        self.assertEqual(2, server.log().count("reloaded (echo"))
 
     def test_when_the_parent_is_killed_the_port_is_free_before_the_connections_end(self) -> None:
         server = self.start_process("echo", workers=2, tls={"enabled": False}, limits={"drain_timeout": PATIENCE})

@@ -22,8 +22,15 @@ from server.process.workers import Workers
 def print_line(*words):
     os.write(1, (" ".join(map(str, words)) + "\\n").encode())
 
-def work(number, say):
-    threading.Thread(target=lambda: (workers.wait_for_parents_end(), os._exit(0)), daemon=True).start()
+def work(number, say, orders):
+    def follow():
+        while order := os.read(orders, 1):
+            print_line("order", order.decode(), number)
+            if order == b"d" and obeys:
+                os._exit(0)
+        os._exit(0)
+    obeys = []
+    threading.Thread(target=follow, daemon=True).start()
     print_line("worker", number, os.getpid())
 {work}
 
@@ -42,14 +49,12 @@ with Signals((*HANDLED, signal.SIGCHLD)) as signals:
     workers.stop(signals, 0.2)
 print("stopped", flush=True)
 """
-OBEDIENT = """
-signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
-signal.signal(signal.SIGHUP, lambda *_: print_line("reload", number))
-signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+DEAF = """
 say("here")
 while True:
-    signal.pause()
+    threading.Event().wait()
 """
+OBEDIENT = "obeys.append(True)" + DEAF
 
 
 class Processes(PorterTestCase):
@@ -79,9 +84,9 @@ class Processes(PorterTestCase):
         self.assertEqual("said here", lines[0])
         self.assertEqual(2, len(set(self.pids(lines))))
         parent.send_signal(signal.SIGHUP)
-        self.assertEqual(["reload 0", "reload 1"], self.read(parent, 2))
+        self.assertEqual(["order r 0", "order r 1"], self.read(parent, 2))
         parent.send_signal(signal.SIGTERM)
-        self.assertEqual(["forget 0", "forget 1", "stopped"], self.read(parent, 3))
+        self.assertEqual(["forget 0", "forget 1", "order d 0", "order d 1", "stopped"], self.read(parent, 5))
         self.assertEqual(0, parent.wait(PATIENCE))
 
     def test_a_killed_worker_is_replaced_within_two_seconds(self) -> None:
@@ -95,9 +100,21 @@ class Processes(PorterTestCase):
         self.assertLess(time.monotonic() - start, 2)
 
     def test_a_signal_before_the_worker_handles_signals_is_not_lost(self) -> None:
-        parent = self.start("os.kill(os.getpid(), signal.SIGTERM)" + OBEDIENT)
-        lines = self.read(parent, 4)
-        self.assertEqual(["forget 0", "forget 1"], lines[:2])
+        unblock = """
+os.kill(os.getpid(), signal.SIGTERM)
+signal.signal(signal.SIGTERM, lambda *_: os._exit(0))
+signal.pthread_sigmask(signal.SIG_UNBLOCK, HANDLED)
+"""
+        parent = self.start(unblock + DEAF)
+        lines = self.read(parent, 5)
+        self.assertEqual(1, lines.count("forget 0"), lines)
+
+    def test_a_second_end_cuts_and_orders_come_once(self) -> None:
+        parent = self.start(DEAF, "workers.end()\nworkers.end()")
+        lines = self.read(parent, 7)
+        self.assertEqual(
+            ["order c 0", "order c 1", "order d 0", "order d 1"], [line for line in lines if line[:5] == "order"]
+        )
 
     def test_a_worker_that_cannot_be_replaced_now_is_replaced_later(self) -> None:
         fail = """
@@ -139,7 +156,7 @@ os.fork = fail_once
         self.assertIn("ended with status 3", errors)
 
     def test_a_worker_that_does_not_end_is_killed(self) -> None:
-        parent = self.start(OBEDIENT.replace("lambda *_: os._exit(0)", "signal.SIG_IGN"))
+        parent = self.start(DEAF)
         self.read(parent, 3)
         start = time.monotonic()
         parent.send_signal(signal.SIGTERM)
