@@ -13,17 +13,30 @@ from functools import partial
 from pathlib import Path
 
 from client import settings as client_settings
-from client import tokens
-from client.connection import connect, explained
+from client import tokens, trust
+from client.connection import connect, description, explained
 from client.conversation import Conversation
-from client.pipe import Lines, PipeScreen
+from client.pipe import Lines, Patience, PipeScreen
 from client.pipe import converse as converse_in_pipe
-from client.state import StateFolder, default_folder
+from client.state import State, StateFolder, default_folder
 from client.tokens import Tokens
 from client.trust import Endpoint, Policy, Trust, checked_pin
-from common.errors import ExitStatus, UsageError
+from common.errors import ExitStatus, Unavailable, UsageError
+from common.log.logfile import RotatingFileHandler
 from common.log.logs import Logging
-from common.program import ArgumentParser, ask, ask_yes_or_no, environment, has_terminal, port_from, port_number
+from common.program import (
+    FOREIGN_PORT,
+    ArgumentParser,
+    ask,
+    ask_yes_or_no,
+    environment,
+    environment_port,
+    foreign_port,
+    has_terminal,
+    port_from,
+    port_number,
+    print_warning,
+)
 
 LOG = logging.getLogger("porter.client")
 _EPILOG = """\
@@ -39,40 +52,75 @@ def main() -> int:
     os.umask(os.umask(0o077) | 0o027)
     options = _command_line()
     settings = client_settings.load(client_settings.DEFAULT_FILE)
-    Logging().configure(client_settings.LOGGING_FILE)
+    _configure_log(is_verbose=options.verbose)
     is_interactive = has_terminal()
     if options.password_stdin and is_interactive:
         raise UsageError("--password-stdin needs a pipe; on a terminal leave it out and type the password")
     server = _server(options, settings, asks=is_interactive and not options.no_input and not options.forget)
-    folder = StateFolder(default_folder())
     if options.forget:
-        return _forget(folder, server)
+        return _forget(StateFolder(default_folder()), server)
     lines = Lines(0)
     secret = _secret(options, lines)
     asks_trust = is_interactive and not options.no_input
-    policy = Policy(options.pin, options.accept_new, not options.no_save, _confirm if asks_trust else None)
-    trust = Trust(folder) if settings.tls and not options.no_tls else None
-    if options.pin is not None and trust is None:
+    policy = Policy(options.pin, options.accept_new, _confirm if asks_trust else None)
+    state = _state(saves=not options.no_save)
+    trusted = Trust(state) if settings.tls and not options.no_tls else None
+    if options.pin is not None and trusted is None:
         raise UsageError("--pin needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml")
-    with explained(server, has_tls=trust is not None):
-        connection, peer = connect(server, settings.max_message, trust, policy)
+    with explained(server, has_tls=trusted is not None):
+        connection, peer = connect(server, settings.max_message, trusted, policy)
         try:
-            talk = partial(Conversation, connection, peer, Tokens(folder, peer, saves=not options.no_save))
+            if options.verbose:
+                print(f"porter: connected to {server}, {description(connection, peer)}", file=sys.stderr)
+            talk = partial(Conversation, connection, peer, Tokens(state, peer))
             if is_interactive:
-                return _on_terminal(talk, secret, None if options.no_save else folder.file("history"))
-            return converse_in_pipe(talk(PipeScreen(), secret), lines)
+                return _on_terminal(talk, secret, state.file("history"), is_verbose=options.verbose)
+            patience = Patience(options.timeout, options.follow)
+            return converse_in_pipe(talk(PipeScreen(is_verbose=options.verbose), secret), lines, patience)
         finally:
             connection.finish(linger=0)
             LOG.info("disconnected", extra={"peer": str(server)})
 
 
+def _configure_log(*, is_verbose: bool) -> None:
+    """Set the log up. A log that cannot be written is a comfort: only -v tells of it."""
+    Logging().configure(client_settings.LOGGING_FILE)
+    for handler in LOG.handlers:
+        if isinstance(handler, RotatingFileHandler):
+            handler.is_quiet = not is_verbose
+    if is_verbose and (value := foreign_port()):
+        print_warning(FOREIGN_PORT.format(value=value))
+
+
+def _state(*, saves: bool) -> State:
+    """Return what the client keeps; without a home folder it is kept in memory."""
+    try:
+        return State(StateFolder(default_folder(), changes=saves), print_warning, saves=saves)
+    except Unavailable as error:
+        print_warning(f"{error}")
+        return State(None, print_warning)
+
+
 def _command_line() -> argparse.Namespace:
     parser = ArgumentParser("./run.sh client", "Porter's client.", _EPILOG)
-    parser.add_argument("--host", help="the server's name or address")
-    parser.add_argument("--port", help="the server's port")
+    parser.add_argument("server", metavar="HOST", nargs="?", help="the server's name or address")
+    parser.add_argument("server_port", metavar="PORT", nargs="?", help="the server's port")
+    parser.add_argument("--host", help="the same as HOST")
+    parser.add_argument("-p", "--port", help="the same as PORT")
+    parser.add_argument("-v", "--verbose", action="store_true", help="show on standard error what goes over the wire")
     parser.add_argument("--no-tls", action="store_true", help="connect without TLS")
     parser.add_argument(
         "--no-input", action="store_true", help="do not ask for host, port or trust: use the defaults"
+    )
+    parser.add_argument(
+        "--timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=30.0,
+        help="in a pipe, wait so long for a silent server when the input has ended (default: 30)",
+    )
+    parser.add_argument(
+        "--follow", action="store_true", help="in a pipe, stay when the input has ended, and show what comes"
     )
     parser.add_argument(
         "--accept-new", action="store_true", help="trust an unknown server, but not a changed certificate"
@@ -86,15 +134,28 @@ def _command_line() -> argparse.Namespace:
     )
     secrets.add_argument("--password-file", metavar="FILE", help="the first line of FILE is the password")
     options = parser.parse_args()
+    for option, positional in (("host", "server"), ("port", "server_port")):
+        given = getattr(options, positional)
+        if given is not None and getattr(options, option) is not None:
+            parser.error(f"the {option} is given twice: {given}, and --{option} {getattr(options, option)}")
+        if given is not None:
+            setattr(options, option, given)
     if options.pin is not None:
         options.pin = checked_pin(options.pin)
     return options
 
 
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0 < seconds <= 86400:
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 to 86400")
+    return seconds
+
+
 def _server(options: argparse.Namespace, settings: client_settings.Settings, *, asks: bool) -> Endpoint:
     host = options.host or environment("PORTER_HOST") or settings.host
     origin = "PORTER_PORT" if options.port is None else "--port"
-    given_port = options.port if options.port is not None else environment("PORTER_PORT")
+    given_port = options.port if options.port is not None else environment_port()
     port = settings.port if given_port is None else port_from(origin, given_port, lowest=1)
     if asks and options.host is None:
         host = ask("Host", host, _existing_host)
@@ -113,7 +174,7 @@ def _existing_host(text: str) -> str:
 
 
 def _forget(folder: StateFolder, server: Endpoint) -> ExitStatus:
-    had_certificate = Trust(folder).forget(server)
+    had_certificate = trust.forget(folder, server)
     had_tokens = tokens.forget(folder, server)
     print(f"{server} is forgotten" if had_certificate or had_tokens else f"nothing is stored for {server}")
     return ExitStatus.DONE
@@ -150,8 +211,12 @@ def _confirm(question: str) -> bool:
     return ask_yes_or_no("Trust it?")
 
 
-def _on_terminal(talk: "partial[Conversation]", secret: str | None, history: Path | None) -> ExitStatus:
+def _on_terminal(
+    talk: "partial[Conversation]", secret: str | None, history: Path | None, *, is_verbose: bool
+) -> ExitStatus:
     from client.terminal import Terminal, TerminalScreen  # imports prompt_toolkit, which a pipe does not need
 
-    screen = TerminalScreen()
-    return asyncio.run(Terminal(talk(screen, secret), screen, history).converse())
+    screen = TerminalScreen(is_verbose=is_verbose)
+    conversation = talk(screen, secret)
+    print(f"Connected to {conversation.peer}. `exit` or Ctrl-D leaves.", file=sys.stderr)
+    return asyncio.run(Terminal(conversation, screen, history).converse())

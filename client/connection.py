@@ -77,6 +77,13 @@ def explained(server: Endpoint, *, has_tls: bool) -> Iterator[None]:
         ) from error
 
 
+def description(connection: MessageSocket, peer: Peer) -> str:
+    """Return what protects the connection: TLS version, cipher and fingerprint, or that nothing does."""
+    if isinstance(connection, SecureMessageSocket):
+        return f"{connection.tls_version}, {connection.cipher}, {peer.certificate}"
+    return "without TLS"
+
+
 def _secure(plain: socket.socket, server: Endpoint, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
     secure = SecureMessageSocket.adopt(plain)
     try:

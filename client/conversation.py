@@ -10,7 +10,7 @@ from typing import Protocol
 
 from client.tokens import Tokens
 from client.trust import Peer
-from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError
+from common.errors import ConnectionLost, ExitStatus, NotPermitted, ProtocolError, TrustError, Unavailable
 from common.visible import visible
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket
@@ -38,13 +38,15 @@ class Screen(Protocol):
 
     def show(self, text: str) -> None: ...
     def show_error(self, text: str) -> None: ...
+    def trace(self, text: str) -> None: ...
 
 
 class Conversation:
     """A conversation with a server.
 
-    `question` is the question that the server has asked, or None. `has_spoken` tells whether the server has said
-    anything since our last message.
+    `question` is the question that the server has asked, or None. `has_asked` tells whether it has ever asked one.
+    `has_spoken` tells whether it has said anything since our last message; a question that the client answers itself
+    does not count.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class Conversation:
         self.secret = secret
         self.question: Question | None = None
         self.has_spoken = False
+        self.has_asked = False
         self.last_was_error = False
         self._peer = peer
         self._tokens = tokens
@@ -64,6 +67,12 @@ class Conversation:
         self._has_ever_spoken = False
         self._was_let_in = False
         self._was_refused = False
+        self._has_ended_sending = False
+
+    @property
+    def peer(self) -> str:
+        """Return the server as the user knows it, and whether TLS protects the connection."""
+        return f"{self._peer.server} (TLS)" if self._peer.has_tls else f"{self._peer.server} (no TLS)"
 
     @property
     def has_ended(self) -> bool:
@@ -84,7 +93,7 @@ class Conversation:
         for message in self.connection.receive_waiting():
             self._receive(message)
         self._keep_token()
-        if self.has_ended and not self._has_ever_spoken:
+        if self.has_ended and not self._has_ever_spoken and not self._has_ended_sending:
             raise ConnectionLost("the server closed the connection before it said anything")
 
     def send_answers(self) -> None:
@@ -99,13 +108,23 @@ class Conversation:
         self.has_spoken = False
         self._send(Kind.TEXT, line)
 
-    def close(self) -> None:
-        """Close the connection."""
-        self.connection.finish(linger=0)
+    def end_sending(self) -> None:
+        """Tell the server that nothing more comes. What it still says can be taken in."""
+        self._has_ended_sending = True
+        try:
+            self.connection.end_sending()
+        except ConnectionLost:
+            self.take_in()  # the server may have sent the reason
+            raise
 
-    @property
-    def status(self) -> ExitStatus:
-        """Return the exit status for the conversation so far."""
+    def result(self) -> ExitStatus:
+        """Return the exit status of the conversation.
+
+        If the server has ended it in the middle of a login, raise NotPermitted after refusals, Unavailable otherwise.
+        """
+        if self.has_ended and self.has_asked and not self._was_let_in:
+            ended = "the server ended the connection before the login was complete"
+            raise NotPermitted(ended) if self._was_refused else Unavailable(ended)
         if self._was_refused:
             return ExitStatus.NOT_PERMITTED
         if self.has_ended and self.last_was_error:
@@ -114,15 +133,22 @@ class Conversation:
 
     def _send(self, kind: Kind, text: str) -> None:
         try:
-            self.connection.send_message(compose(kind, text))
+            message = compose(kind, text)
+            self._trace("sent", kind, message)
+            self.connection.send_message(message)
             self.connection.flush()
         except ConnectionLost:
             self.take_in()  # the server may have sent the reason
             raise
 
+    def _trace(self, word: str, kind: Kind, message: str) -> None:
+        self._screen.trace(f"{word} {kind.value}, {len(message.encode())} bytes")
+
     def _receive(self, message: str) -> None:
         kind, text = parse(message, FROM_SERVER)
+        self._trace("received", kind, message)
         if kind is Kind.GET_TOKEN:
+            self.has_asked = True
             self._keep_token()
             self._answer(Kind.TOKEN, self._tokens.get())
             return
@@ -139,6 +165,7 @@ class Conversation:
         else:
             # An error before the next question was a refused login. Without a question it may be any error.
             self._was_refused = self._was_refused or (last_was_error and not self._was_let_in)
+            self.has_asked = True
             self._ask(text, is_secret=kind is Kind.SECRET)
 
     def _keep_token(self) -> None:
@@ -175,4 +202,5 @@ class Conversation:
     def _answer(self, kind: Kind, text: str) -> None:
         if len(self._answers) == _MAX_ANSWERS:
             raise ProtocolError("the server asks again and again without waiting for an answer")
+        self.has_spoken = False
         self._answers.append((kind, text))

@@ -1,20 +1,23 @@
 """The client in a pipe: it sends lines and prints replies, without questions and colours. It knows no terminal.
 
 Each question takes the next line. Other lines are sent once the server has answered the last line, or after a moment
-of silence. So the author of a script need not know the mode of the server.
+of silence; the end of the input likewise, which ends the client's side. So the author of a script need not know the
+mode of the server.
 """
 
+import math
 import os
 import select
 import sys
 import time
 from collections import deque
+from dataclasses import dataclass
 
 from client.conversation import Conversation
-from common.errors import ConnectionLost, ExitStatus, UsageError
+from common.errors import ConnectionLost, ExitStatus, NotPermitted, Unavailable, UsageError
+from common.wire.deadline import poll_milliseconds
 
 _SILENCE = 0.3  # seconds without an answer before the next line is sent
-_LAST_SILENCE = 1.0  # seconds without an answer before the client ends
 # Seconds. After an error, a question usually follows. A line sent between them would be the answer to the question,
 # and the next line would be the answer to the secret question after it.
 _AFTER_ERROR = 0.1
@@ -26,11 +29,18 @@ class PipeScreen:
 
     longest: int | None = None  # the reader of the pipe gets the whole text
 
+    def __init__(self, *, is_verbose: bool = False) -> None:
+        self._is_verbose = is_verbose
+
     def show(self, text: str) -> None:
         print(text, flush=True)
 
     def show_error(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
+
+    def trace(self, text: str) -> None:
+        if self._is_verbose:
+            print(f"porter: {text}", file=sys.stderr, flush=True)
 
 
 class Lines:
@@ -78,31 +88,68 @@ class Lines:
             ) from None
 
 
-def converse(conversation: Conversation, lines: Lines) -> ExitStatus:
-    """Talk until the input or the connection ends. Return the exit status.
+@dataclass(frozen=True)
+class Patience:
+    """How long a silent server is waited for after the end of the input, in seconds; None is for ever."""
 
-    Raise ConnectionLost if the connection ends before all lines are sent.
+    seconds: float | None = 30.0
+    follows: bool = False
+    """Whether our side stays open at the end of the input."""
+
+
+def converse(conversation: Conversation, lines: Lines, patience: Patience = Patience()) -> ExitStatus:
+    """Talk until the server ends the connection. Return the exit status.
+
+    At the end of the input the client ends its own side, and shows whatever the server still says. Raise
+    ConnectionLost if the connection ends before all lines are sent, NotPermitted if the server asks and the input has
+    ended, and Unavailable if the server is silent for too long then.
     """
     last_event = time.monotonic()
+    has_ended_sending = patience.follows
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
+        left: float | None = None  # wait without a limit
         if lines.is_waiting:
             left = _delay(conversation) - silence
             if left <= 0:
                 conversation.send(lines.next())
                 last_event = time.monotonic()
                 continue
-        elif lines.has_ended:
-            left = _LAST_SILENCE - silence
-            if left <= 0:
-                break
-        else:
-            left = None  # wait without a limit
+        elif lines.has_ended and not patience.follows:
+            until_end = math.inf if has_ended_sending else _delay_of_end(conversation) - silence
+            if until_end <= 0:
+                conversation.end_sending()
+                has_ended_sending = True
+                continue
+            until_given_up = math.inf if patience.seconds is None else patience.seconds - silence
+            if until_given_up <= 0:
+                _raise_for_question(conversation)
+                raise Unavailable("the server has said nothing for {seconds:g} seconds", seconds=patience.seconds)
+            left = min(until_end, until_given_up)
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
     if lines.is_waiting and not conversation.last_was_error:
         raise ConnectionLost("the server closed the connection before all lines were sent")
-    return conversation.status
+    if lines.has_ended:
+        _raise_for_question(conversation)
+    return conversation.result()
+
+
+def _raise_for_question(conversation: Conversation) -> None:
+    if conversation.question is not None:
+        raise NotPermitted(
+            "the server asks {prompt!r}, and the input has ended", prompt=conversation.question.prompt.strip()
+        )
+
+
+def _delay_of_end(conversation: Conversation) -> float:
+    """Return how many seconds of silence must pass before the client ends its own side.
+
+    An answer of the client that is not yet answered keeps it open: the server may look at a password.
+    """
+    if conversation.has_spoken:
+        return _AFTER_ERROR if conversation.last_was_error else 0.0
+    return math.inf if conversation.has_asked else _SILENCE
 
 
 def _delay(conversation: Conversation) -> float:
@@ -123,7 +170,7 @@ def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bo
         poller.register(lines.descriptor, select.POLLIN)
     if conversation.connection.has_waiting:
         seconds = 0
-    ready = dict(poller.poll(None if seconds is None else seconds * 1000))
+    ready = dict(poller.poll(poll_milliseconds(seconds)))
     if wants_input and lines.descriptor in ready:
         lines.read()
     if conversation.connection.fileno() in ready or conversation.connection.has_waiting:

@@ -32,14 +32,64 @@ def default_folder() -> Path:
         ) from error
 
 
+class State:
+    """What the client keeps: in its folder, and where that does not work, in memory until the client ends.
+
+    A folder that cannot be used costs one warning, never the connection.
+    """
+
+    def __init__(self, folder: "StateFolder | None", warn: Callable[[str], None], *, saves: bool = True) -> None:
+        """Without `saves` the folder is only read. Without a folder everything is in memory."""
+        self._folder = folder
+        self._warn = warn
+        self._saves = saves
+        self._memory: dict[str, dict[str, Any]] = {}
+
+    def read(self, name: str) -> dict[str, Any]:
+        """Return the mapping stored under `name`, empty if there is none."""
+        if name not in self._memory and self._folder is not None:
+            try:
+                return self._folder.read(name)
+            except Unavailable as error:
+                self._give_up(error)
+        return self._memory.get(name, {})
+
+    def update(self, name: str, change: Callable[[dict[str, Any]], None]) -> None:
+        """Let `change` edit the mapping stored under `name`."""
+        if self._saves and self._folder is not None and name not in self._memory:
+            try:
+                self._folder.update(name, change)
+                return
+            except Unavailable as error:
+                self._give_up(error)
+        kept = dict(self.read(name))
+        change(kept)
+        self._memory[name] = kept
+
+    def file(self, name: str) -> Path | None:
+        """Return a file with mode 0600 that other code may write, or None if there can be none."""
+        if self._saves and self._folder is not None:
+            try:
+                return self._folder.file(name)
+            except Unavailable as error:
+                self._give_up(error)
+        return None
+
+    def _give_up(self, error: Unavailable) -> None:
+        self._folder = None
+        self._warn(f"{error}; what the client would keep there is forgotten when it ends")
+
+
 class StateFolder:
     """A folder of small JSON files. It is made when the first value is stored.
 
     Methods raise Unavailable if the folder or a file does not belong to the user, or cannot be used.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, changes: bool = True) -> None:
+        """Without `changes` nothing in the folder is changed, and a folder that is open to others is not used."""
         self.path = path
+        self._changes = changes
 
     def read(self, name: str) -> dict[str, Any]:
         """Return the mapping stored under `name`, empty if there is none."""
@@ -92,7 +142,8 @@ class StateFolder:
         if not stat.S_ISREG(found.st_mode) or found.st_uid != os.geteuid():
             os.close(descriptor)
             raise Unavailable("{file} is not a file of yours; remove it", file=path)
-        os.fchmod(descriptor, 0o600)
+        if stat.S_IMODE(found.st_mode) != 0o600 and self._changes:
+            os.fchmod(descriptor, 0o600)
         return descriptor
 
     def _make(self) -> None:
@@ -107,6 +158,8 @@ class StateFolder:
                 "{folder} is not a folder of yours; move it away, or choose another XDG_STATE_HOME", folder=self.path
             )
         if found.st_mode & 0o077:
+            if not self._changes:
+                raise Unavailable("{folder} is open to others, and is not used", folder=self.path)
             self.path.chmod(0o700)
 
     @contextmanager
@@ -119,4 +172,6 @@ class StateFolder:
             os.close(folder)
 
     def _unavailable(self, name: str, error: OSError) -> Unavailable:
-        return Unavailable("{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror)
+        return Unavailable(
+            "{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror or type(error).__name__
+        )

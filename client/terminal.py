@@ -39,7 +39,8 @@ class TerminalScreen:
 
     longest: int | None = 100_000
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_verbose: bool = False) -> None:
+        self._is_verbose = is_verbose
         self._waiting: list[str] = []
 
     def show(self, text: str) -> None:
@@ -48,6 +49,10 @@ class TerminalScreen:
     def show_error(self, text: str) -> None:
         has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
         self.show(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
+
+    def trace(self, text: str) -> None:
+        if self._is_verbose:
+            self.show(f"porter: {text}")
 
     def print_waiting(self) -> None:
         """Print the texts that wait."""
@@ -121,9 +126,10 @@ class Terminal:
                 conversation.send(line)
                 seconds = _ANSWER_SECONDS if question is None else _NEXT_QUESTION_SECONDS
                 await self._wait_for_answer(seconds, to_a_question=question is not None)
-        if conversation.status is ExitStatus.DONE:
+        status = conversation.result()
+        if status is ExitStatus.DONE:
             print("The server closed the connection.", file=sys.stderr)
-        return conversation.status
+        return status
 
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
@@ -216,8 +222,10 @@ class Terminal:
         try:
             if question is None:
                 draft, self._draft = self._draft, ""
-                return await self._lines.prompt_async(_LINE_PROMPT, default=draft)
-            return await self._answers.prompt_async(question.prompt, is_password=question.is_secret)
+                return await self._lines.prompt_async(_LINE_PROMPT, default=draft, enable_suspend=True)
+            return await self._answers.prompt_async(
+                question.prompt, is_password=question.is_secret, enable_suspend=True
+            )
         except _QuestionChanged:
             now_asked = self._conversation.question
             if question is None and not (now_asked is not None and now_asked.is_secret):

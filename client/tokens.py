@@ -4,7 +4,7 @@ So a token from a connection with TLS is never sent on one without TLS. Where ot
 at all. This module knows no sockets.
 """
 
-from client.state import StateFolder
+from client.state import State, StateFolder
 from client.trust import Endpoint, Peer
 
 _FILE = "tokens.json"
@@ -13,34 +13,28 @@ WITHOUT_TLS = "no TLS"
 
 
 class Tokens:
-    """The token for one server and certificate. Without `saves`, a new token lives only as long as this object."""
+    """The token for one server and certificate."""
 
-    def __init__(self, folder: StateFolder, peer: Peer, *, saves: bool = True) -> None:
-        self._folder = folder
+    def __init__(self, state: State, peer: Peer) -> None:
+        self._state = state
         self._peer = peer
         self._key = f"{peer.server} {peer.certificate}"
-        self._saves = saves
-        self._unsaved: str | None = None
 
     def get(self) -> str:
         """Return the token, or an empty text if there is none that may be sent."""
         if not self._peer.is_private:
             return ""
-        if self._unsaved is not None:
-            return self._unsaved
-        token = self._folder.read(_FILE).get(self._key, "")
+        token = self._state.read(_FILE).get(self._key, "")
         return token if isinstance(token, str) else ""
 
     def set(self, token: str) -> None:
         """Store the token; an empty one deletes the stored token. Ignore a token that is too long."""
         if not self._peer.is_private or len(token) > _MAX_TOKEN:
             return
-        if not self._saves:
-            self._unsaved = token
-        elif token:
-            self._folder.update(_FILE, lambda kept: kept.update({self._key: token}))
-        elif self._key in self._folder.read(_FILE):
-            self._folder.update(_FILE, lambda kept: kept.pop(self._key, None))
+        if token:
+            self._state.update(_FILE, lambda kept: kept.update({self._key: token}))
+        elif self._key in self._state.read(_FILE):
+            self._state.update(_FILE, lambda kept: kept.pop(self._key, None))
 
 
 def forget(folder: StateFolder, server: Endpoint) -> bool:

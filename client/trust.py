@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from client.state import StateFolder
+from client.state import State, StateFolder
 from common.addresses import format_endpoint
 from common.errors import TrustError, UsageError
 
@@ -49,6 +49,10 @@ class Peer:
     certificate: str
     is_private: bool
 
+    @property
+    def has_tls(self) -> bool:
+        return self.certificate.startswith("SHA256:")
+
 
 @dataclass(frozen=True)
 class Policy:
@@ -56,19 +60,18 @@ class Policy:
 
     pin: str | None = None
     accept_new: bool = False
-    saves: bool = True
     confirm: Callable[[str], bool] | None = None
 
 
 class Trust:
-    """The certificates that the client trusts, stored in its folder."""
+    """The certificates that the client trusts."""
 
-    def __init__(self, folder: StateFolder) -> None:
-        self._folder = folder
+    def __init__(self, state: State) -> None:
+        self._state = state
 
     def check(self, server: Endpoint, presented: str, *, is_loopback: bool, policy: Policy) -> None:
         """Raise TrustError unless the server with the fingerprint `presented` is trusted. Store the fingerprint."""
-        known = self._folder.read(_FILE).get(str(server))
+        known = self._state.read(_FILE).get(str(server))
         if policy.pin is not None:
             if presented != policy.pin:
                 raise TrustError(
@@ -82,15 +85,8 @@ class Trust:
                 raise TrustError(_CHANGED, server=server, known=known, presented=presented, options=server.options)
         elif not (is_loopback or policy.accept_new):
             self._ask(server, presented, policy)
-        if policy.saves and presented != known:
-            self._folder.update(_FILE, lambda kept: kept.update({str(server): presented}))
-
-    def forget(self, server: Endpoint) -> bool:
-        """Delete the certificate of a server. Return whether there was one."""
-        if str(server) not in self._folder.read(_FILE):
-            return False
-        self._folder.update(_FILE, lambda kept: kept.pop(str(server), None))
-        return True
+        if presented != known:
+            self._state.update(_FILE, lambda kept: kept.update({str(server): presented}))
 
     def _ask(self, server: Endpoint, presented: str, policy: Policy) -> None:
         if policy.confirm is None:
@@ -108,6 +104,14 @@ class Trust:
         )
         if not policy.confirm(question):
             raise TrustError("{server} is not trusted. Nothing was sent.", server=server)
+
+
+def forget(folder: StateFolder, server: Endpoint) -> bool:
+    """Delete the certificate of a server. Return whether there was one. Raise Unavailable if that is not possible."""
+    if str(server) not in folder.read(_FILE):
+        return False
+    folder.update(_FILE, lambda kept: kept.pop(str(server), None))
+    return True
 
 
 def checked_pin(text: str) -> str:

@@ -33,12 +33,28 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     def __init__(self, filename: str, **options: Any) -> None:
         """`filename` starts at the project's root; the options are those of the library's handler."""
         path = PROJECT_ROOT / filename
-        path.parent.mkdir(parents=True, exist_ok=True)
+        if not path.parent.is_dir():
+            with contextlib.suppress(OSError):  # a log that cannot be written says so when it loses a line
+                path.parent.mkdir(parents=True, exist_ok=True)
+                if os.geteuid() == 0:
+                    os.chown(path.parent, *_owner(path.parent.parent), follow_symlinks=False)
         super().__init__(path, **{"encoding": "utf-8", "errors": "backslashreplace", "delay": True, **options})
+        self.is_quiet = False
         self._lost = 0
         self._rotating_path = f"{self.baseFilename}.rotating"
         self._rollover_after = 0.0
         self._next_report = 0.0
+
+    def _open(self) -> TextIOWrapper:
+        """Open the file. If root makes it, it belongs to the owner of the folder: the server may not be root's."""
+        if os.geteuid() == 0:
+            with contextlib.suppress(OSError):  # it exists, which is the rule
+                new = os.open(self.baseFilename, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+                try:
+                    os.fchown(new, *_owner(os.path.dirname(self.baseFilename)))
+                finally:
+                    os.close(new)
+        return super()._open()
 
     def emit(self, record: logging.LogRecord) -> None:
         self._write([self._encode(record)])
@@ -77,6 +93,10 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 words = "record was" if lost == 1 else "records were"
                 text = f"{lost} log {words} lost before"
                 lines.insert(at, self._encode(logging.LogRecord("", logging.WARNING, "", 0, text, None, None)))
+
+    def _report(self, text: str) -> None:
+        if not self.is_quiet:
+            _print_error(text)
 
     def _make_room(self, lines: list[bytes], start: int) -> int:
         """Return the end of the lines that fit into the file. If not even the first one fits, rotate the file first.
@@ -130,7 +150,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
     def _count_lost(self, count: int, error: OSError | None) -> None:
         if error is not None and not self._lost and time.monotonic() >= self._next_report:
             self._next_report = time.monotonic() + _REPORT_INTERVAL
-            _print_error(f"cannot write {self.baseFilename}: {error}")
+            self._report(f"cannot write {self.baseFilename}: {error}")
         self._lost += count
 
     def _drop_half_line(self) -> None:
@@ -174,7 +194,7 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                 if not os.path.exists(self.baseFilename):
                     os.rename(self._rotating_path, self.baseFilename)
             self._rollover_after = time.monotonic() + _ROLLOVER_RETRY
-            _print_error(f"cannot rotate {self.baseFilename}: {error}")
+            self._report(f"cannot rotate {self.baseFilename}: {error}")
         finally:
             if folder is not None:
                 os.close(folder)
@@ -196,6 +216,12 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
             )
         except FileNotFoundError:
             return False
+
+
+def _owner(folder: str | os.PathLike[str]) -> tuple[int, int]:
+    """Return the numbers of the user and the group to whom the folder belongs."""
+    status = os.stat(folder)
+    return status.st_uid, status.st_gid
 
 
 def _print_error(text: str) -> None:

@@ -14,6 +14,7 @@ from common.log.logfile import RotatingFileHandler
 from common.log.logs import Configuration
 
 _CLASS = f"{__name__}.WriteBehind"
+_CLIENTS = "porter.client"  # the client writes its few lines itself
 _GATHER_SECONDS = 0.02
 _MAX_BATCH = 1000
 _PATIENCE = 1.0  # seconds
@@ -173,7 +174,8 @@ def behind(configuration: Configuration) -> Configuration:
         changed["root"] = _behind(configuration["root"], handlers)
     if "loggers" in configuration:
         changed["loggers"] = {
-            name: _behind(logger, handlers) for name, logger in (configuration["loggers"] or {}).items()
+            name: logger if name == _CLIENTS else _behind(logger, handlers)
+            for name, logger in (configuration["loggers"] or {}).items()
         }
     return changed
 

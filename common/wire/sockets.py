@@ -156,6 +156,13 @@ class MessageSocket(WaitingSocket):
         if self.is_followed:
             self._log_messages()
 
+    def end_sending(self) -> None:
+        """Send what is gathered and end our side. The peer still gets it all, and may go on sending."""
+        self.flush()
+        self._say_goodbye()
+        with contextlib.suppress(OSError):  # the peer has ended the connection
+            socket.socket.shutdown(self, socket.SHUT_WR)
+
     def finish(self, linger: float) -> None:
         """End our side of the connection, then close it. Never raise; a second call is allowed.
 

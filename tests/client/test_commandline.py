@@ -10,7 +10,18 @@ from typing import Any
 from common.wire.framing import encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Timeouts
+from server.handlers.handler import Handler
 from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program, send_bytes
+
+
+class SlowEcho(Handler):
+    """A mode that takes two seconds for each answer."""
+
+    def converse(self) -> None:
+        while True:
+            line = self.hear()
+            threading.Event().wait(2)
+            self.say(line)
 
 
 class Behaviour:
@@ -40,14 +51,73 @@ class Behaviour:
 
     def test_the_client_ends_when_its_input_is_empty_or_closed(self: Any) -> None:
         with self.server("auth") as server:
-            self.assertEqual((0, "", ""), self.client(server))
+            asked = "porter: the server asks 'Name:', and the input has ended\n"
+            self.assertEqual((77, "", asked), self.client(server))
             command = (
                 f'exec "{sys.executable}" -P -m client --port {server.port} {"" if self.tls else "--no-tls"} <&-'
             )
             done = subprocess.run(
                 ["sh", "-c", command], env=environment(self.folder), capture_output=True, timeout=PATIENCE
             )
-            self.assertEqual((0, b"", b""), (done.returncode, done.stdout, done.stderr))
+            self.assertEqual((77, b"", asked.encode()), (done.returncode, done.stdout, done.stderr))
+
+    def test_an_answer_that_takes_two_seconds_is_not_lost(self: Any) -> None:
+        handlers = {"slow": {"class": f"{__name__}:SlowEcho"}}
+        with self.server("slow", handlers=handlers) as server:
+            self.assertEqual((0, "x\n", ""), self.client(server, input="x\n"))
+
+    def test_a_state_folder_that_cannot_be_used_costs_a_warning_and_the_memory(self: Any) -> None:
+        # Not even root can make a folder in /proc, or in a file.
+        for home in ("/proc/none", str(self.write("file", ""))):
+            with self.server("auth") as server:
+                status, out, errors = self.client(
+                    server, input="Alice\ncorrect horse\ncorrect horse\nhello\n", XDG_STATE_HOME=home
+                )
+                self.assertEqual((0, "Hello, Alice!\nhello\n"), (status, out), errors)
+                (line,) = errors.splitlines()
+                self.assertRegex(line, f"^porter: warning: {home}/porter.* cannot be used: .*forgotten when it ends")
+                server.log.wait_for("Alice registered")
+                self.assertEqual(77, self.client(server, XDG_STATE_HOME=home)[0], "nothing is remembered")
+            (self.folder / "data/porter.db").unlink()
+
+    def test_with_no_save_nothing_is_touched_and_nothing_warned_of(self: Any) -> None:
+        with self.server("echo") as server:
+            for state in ("/proc/none", str(self.folder / "fresh")):
+                found = self.client(server, "--no-save", input="x\n", XDG_STATE_HOME=state)
+                self.assertEqual((0, "x\n", ""), found)
+            self.assertFalse((self.folder / "fresh").exists())
+
+    def test_without_a_home_the_client_talks_on_and_keeps_nothing(self: Any) -> None:
+        with self.server("echo") as server:
+            status, out, errors = self.client(server, input="x\n", XDG_STATE_HOME="", HOME="/proc/none")
+            self.assertEqual((0, "x\n"), (status, out), errors)
+            self.assertLessEqual(len(errors.splitlines()), 1)
+
+    def test_host_and_port_may_be_given_without_options(self: Any) -> None:
+        with self.server("echo") as server:
+            tls = [] if self.tls else ["--no-tls"]
+            for arguments in (["127.0.0.1", str(server.port)], ["127.0.0.1", "-p", str(server.port)]):
+                done = run_program(self.folder, "client", *tls, *arguments, input="x\n")
+                self.assertEqual((0, "x\n", ""), (done.returncode, done.stdout, done.stderr))
+
+    def test_verbose_shows_the_connection_and_each_message_but_no_secret(self: Any) -> None:
+        with self.server("auth") as server:
+            server.talk().register("Alice")
+            status, out, errors = self.client(server, "-v", input="Alice\ncorrect horse\nhi\n")
+            self.assertEqual((0, "Hello, Alice!\nhi\n"), (status, out), errors)
+            first, *rest = errors.splitlines()
+            protection = r"TLSv1\.3, TLS_\w+, SHA256:\S{43}" if self.tls else "without TLS"
+            self.assertRegex(first, rf"^porter: connected to 127\.0\.0\.1:{server.port}, {protection}$")
+            for line in ("received GET-TOKEN, 9 bytes", "sent TOKEN, 5 bytes", "sent TEXT, 18 bytes"):
+                self.assertIn(f"porter: {line}", rest)
+            self.assertNotIn("horse", errors)
+
+    def test_a_port_of_a_cluster_is_ignored(self: Any) -> None:
+        with self.server("echo") as server:
+            found = self.client(server, input="x\n", PORTER_PORT="tcp://10.0.0.7:9090")
+            self.assertEqual((0, "x\n", ""), found)
+            errors = self.client(server, "-v", input="x\n", PORTER_PORT="tcp://10.0.0.7:9090")[2]
+            self.assertIn("PORTER_PORT=tcp://10.0.0.7:9090 is not meant for Porter, and is ignored", errors)
 
     def test_a_refusal_by_the_server_ends_with_69_and_without_wrong_advice(self: Any) -> None:
         with self.server("echo", limits={"max_connections_per_address": 1}) as server:
@@ -73,7 +143,12 @@ class Secure(Behaviour, PorterTestCase):
         with self.server("auth") as server:
             server.talk().register("Alice")
             status, out, errors = self.client(server, input="Alice\nwrong\n" * 3)
-            self.assertEqual((77, "", "wrong name or password\n" * 3), (status, out, errors))
+            self.assertEqual(
+                (77, "", "wrong name or password\n" * 3), (status, out, errors.rpartition("porter: ")[0])
+            )
+            self.assertTrue(
+                errors.endswith("porter: the server ended the connection before the login was complete\n")
+            )
             self.assertEqual(77, self.client(server, input="Alice\nwrong\n")[0])
 
     def test_a_password_file_answers_every_secret_and_nothing_else(self) -> None:
@@ -94,7 +169,7 @@ class Secure(Behaviour, PorterTestCase):
         with self.server("auth") as server:
             self.client(server, input="Alice\ncorrect horse\ncorrect horse\n")
             self.assertEqual((0, "Hello, Alice!\nGoodbye!\n", ""), self.client(server, input="/logout\n"))
-            self.assertEqual((0, "", ""), self.client(server))
+            self.assertEqual(77, self.client(server)[0])
 
     def test_ctrl_c_ends_with_130(self) -> None:
         with self.server("echo") as server:
@@ -158,7 +233,9 @@ class CommandLine(PorterTestCase):
             (["--prot", "1"], "--prot"),
             (["--port", "0"], "from 1 to 65535"),
             (["--port", "x"], "from 1 to 65535"),
-            (["somewhere"], "somewhere"),
+            (["h", "1", "2"], "unrecognized arguments: 2"),
+            (["h", "--host", "x"], "the host is given twice"),
+            (["--timeout", "soon"], "--timeout"),
             (["--pin", "x"], "a fingerprint is SHA256:"),
             (["--pin", "SHA256:" + "a" * 43, "--no-tls"], "--pin needs TLS"),
             (["--password-file", "none"], "cannot read the password file none: No such file"),

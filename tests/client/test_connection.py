@@ -7,7 +7,7 @@ import unittest
 import warnings
 
 from client.connection import connect, explained
-from client.state import StateFolder
+from client.state import State, StateFolder
 from client.tokens import WITHOUT_TLS
 from client.trust import Endpoint, Peer, Policy, Trust
 from common.errors import (
@@ -35,7 +35,7 @@ class Connect(PorterTestCase):
     def connect(
         self, port: int, policy: Policy | None = None, *, tls: bool = True, host: str = "127.0.0.1"
     ) -> tuple[MessageSocket, Peer]:
-        trust = Trust(StateFolder(self.folder / "state")) if tls else None
+        trust = Trust(State(StateFolder(self.folder / "state"), self.fail)) if tls else None
         connection, peer = connect(Endpoint(host, port), 1000, trust, policy or Policy())
         self.addCleanup(connection.close)
         return connection, peer

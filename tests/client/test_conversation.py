@@ -1,10 +1,10 @@
 """How the client handles each message, and the status of a conversation."""
 
 from client.conversation import Conversation, Question
-from client.state import StateFolder
+from client.state import State
 from client.tokens import Tokens
 from client.trust import Endpoint, Peer
-from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, UnexpectedKind
+from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, Unavailable, UnexpectedKind
 from common.wire.kinds import Kind, compose
 from tests.support import PorterTestCase, socket_pair
 
@@ -16,18 +16,22 @@ class ConversationTests(PorterTestCase):
         self.addCleanup(self.ours.close)
         self.addCleanup(self.peer.close)
         self.shown: list[str] = []
+        self.traced: list[str] = []
         self.talk = self.conversation(Peer(Endpoint("h", 1), "c", is_private=True))
 
     longest: int | None = 10_000
 
     def conversation(self, peer: Peer) -> Conversation:
-        return Conversation(self.ours, peer, Tokens(StateFolder(self.folder / "state"), peer), self)
+        return Conversation(self.ours, peer, Tokens(State(None, self.fail), peer), self)
 
     def show(self, text: str) -> None:
         self.shown.append(text)
 
     def show_error(self, text: str) -> None:
         self.shown.append(f"! {text}")
+
+    def trace(self, text: str) -> None:
+        self.traced.append(text)
 
     def hear(self, *messages: tuple[Kind, str]) -> None:
         for kind, text in messages:
@@ -61,6 +65,15 @@ class ConversationTests(PorterTestCase):
         self.assertEqual("TOKEN", self.peer.receive_message())
         self.assertEqual(([], False), (self.shown, self.talk.has_spoken))
 
+    def test_each_message_is_traced_by_direction_kind_and_length_and_no_secret_is(self) -> None:
+        self.talk.secret = "horse"
+        self.hear((Kind.TEXT, "\u00e4"), (Kind.SECRET, "Password: "))
+        self.talk.send("hello")
+        self.assertEqual(
+            ["received TEXT, 7 bytes", "received SECRET, 17 bytes", "sent TEXT, 10 bytes", "sent TEXT, 10 bytes"],
+            self.traced,
+        )
+
     def test_a_given_secret_answers_every_secret_and_nothing_else(self) -> None:
         self.talk.secret = "horse"
         self.hear((Kind.SECRET, "Password: "), (Kind.SECRET, "Again: "), (Kind.ASK, "Name: "))
@@ -79,7 +92,7 @@ class ConversationTests(PorterTestCase):
     def test_an_end_after_a_text_has_the_status_done(self) -> None:
         self.hear((Kind.TEXT, "bye"))
         self.end()
-        self.assertEqual(ExitStatus.DONE, self.talk.status)
+        self.assertEqual(ExitStatus.DONE, self.talk.result())
 
     def test_an_end_before_the_first_message_is_a_lost_connection(self) -> None:
         with self.assertRaisesRegex(ConnectionLost, "before it said anything"):
@@ -88,18 +101,18 @@ class ConversationTests(PorterTestCase):
     def test_an_end_after_an_error_has_the_status_unavailable(self) -> None:
         self.hear((Kind.ERROR, "the server is full"))
         self.end()
-        self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
+        self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.result())
 
     def test_an_error_before_a_question_is_a_refusal_until_the_user_is_logged_in(self) -> None:
         self.hear((Kind.ASK, "Name: "))
         self.talk.send("x")
         self.hear((Kind.ERROR, "wrong"), (Kind.ASK, "Name: "))
-        self.assertEqual(ExitStatus.NOT_PERMITTED, self.talk.status)
+        self.assertEqual(ExitStatus.NOT_PERMITTED, self.talk.result())
         self.talk.send("y")
         self.hear((Kind.TEXT, "Hello!"))
-        self.assertEqual(ExitStatus.DONE, self.talk.status)
+        self.assertEqual(ExitStatus.DONE, self.talk.result())
         self.hear((Kind.ERROR, "no such command"), (Kind.ASK, "> "))
-        self.assertEqual(ExitStatus.DONE, self.talk.status)
+        self.assertEqual(ExitStatus.DONE, self.talk.result())
 
     def test_a_breach_or_a_stop_before_the_login_is_no_refusal(self) -> None:
         self.hear((Kind.ASK, "Name: "))
@@ -107,7 +120,8 @@ class ConversationTests(PorterTestCase):
         self.peer.receive_message()
         self.hear((Kind.ERROR, "over the limit"))
         self.end()
-        self.assertEqual(ExitStatus.UNAVAILABLE, self.talk.status)
+        with self.assertRaisesRegex(Unavailable, "before the login was complete"):
+            self.talk.result()
 
     def test_the_last_message_of_the_server_is_shown_when_sending_fails(self) -> None:
         self.peer.send_message("ERROR over the limit")

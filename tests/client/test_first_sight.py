@@ -51,7 +51,7 @@ class Trusting(PorterTestCase):
             port = server.port
             self.client(server, input="Alice\ncorrect horse\ncorrect horse\n")
         with self.server("auth", port=port, tls={"enabled": False}) as server:
-            self.assertEqual((0, "", ""), self.client(server, "--no-tls"))
+            self.assertEqual(77, self.client(server, "--no-tls")[0])
             self.assertFalse([line for line in server.log.messages if "back with a token" in line])
 
     def test_a_disagreement_about_tls_is_reported(self) -> None:

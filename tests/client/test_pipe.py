@@ -7,12 +7,13 @@ import threading
 import time
 
 from client.conversation import Conversation
-from client.pipe import Lines, PipeScreen, converse
-from client.state import StateFolder
+from client.pipe import Lines, Patience, PipeScreen, converse
+from client.state import State
 from client.tokens import Tokens
 from client.trust import Endpoint, Peer
-from common.errors import ConnectionLost, ExitStatus, UsageError
+from common.errors import ConnectionLost, DeadlineExceeded, ExitStatus, NotPermitted, Unavailable, UsageError
 from common.wire.kinds import Kind, compose
+from common.wire.waiting import Timeouts
 from tests.support import PATIENCE, PorterTestCase, scaled, socket_pair
 
 
@@ -33,14 +34,13 @@ class Pipe(PorterTestCase):
         if end:
             os.close(self.writer)
 
-    def start(self, secret: str | None = None) -> threading.Thread:
+    def start(self, secret: str | None = None, patience: Patience | None = None) -> threading.Thread:
         peer = Peer(Endpoint("h", 1), "c", is_private=True)
-        tokens = Tokens(StateFolder(self.folder / "state"), peer)
-        conversation = Conversation(self.ours, peer, tokens, PipeScreen(), secret)
+        conversation = Conversation(self.ours, peer, Tokens(State(None, self.fail), peer), PipeScreen(), secret)
 
         def run() -> None:
             try:
-                self.outcome = converse(conversation, self.lines)
+                self.outcome = converse(conversation, self.lines, patience or Patience(PATIENCE))
             except Exception as error:
                 self.outcome = error
 
@@ -121,26 +121,106 @@ class Pipe(PorterTestCase):
         self.say(Kind.SECRET, "Password: ")
         self.assertEqual("TEXT horse", self.heard())
         self.say(Kind.ERROR, "wrong")
-        self.assertEqual(ExitStatus.NOT_PERMITTED, self.finish(thread))
+        self.assertIsInstance(self.finish(thread), NotPermitted)
+        self.assertIn("before the login was complete", str(self.outcome))
         self.assertEqual("wrong\nwrong\n", self.errors.getvalue())
 
-    def test_the_client_ends_after_its_input_has_ended_and_a_second_of_silence(self) -> None:
-        self.type("")
-        start = time.monotonic()
-        thread = self.start()
-        self.say(Kind.TEXT, "x")
-        thread.join(PATIENCE)
-        self.assertEqual(ExitStatus.DONE, self.outcome)
-        self.assertTrue(0.95 <= time.monotonic() - start < scaled(3))
-
-    def test_messages_that_come_within_that_second_are_shown(self) -> None:
+    def test_the_end_of_the_input_ends_the_client_s_side_once_the_server_has_spoken(self) -> None:
         self.type("x\n")
         thread = self.start()
-        self.heard()
-        for _ in range(3):
-            threading.Timer(scaled(0.3), self.say, [Kind.TEXT, "late"]).run()
+        self.assertEqual("TEXT x", self.heard())
+        self.say(Kind.TEXT, "re x")
+        start = time.monotonic()
+        self.assertIsNone(self.heard())
+        self.assertLess(time.monotonic() - start, scaled(0.25), "there is nothing to wait for")
+        self.say(Kind.TEXT, "one more")
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual("re x\none more\n", self.out.getvalue())
+
+    def test_an_answer_that_takes_long_is_shown_however_late_it_comes(self) -> None:
+        self.type("x\n")
+        thread = self.start()
+        self.assertEqual("TEXT x", self.heard())
+        self.assertIsNone(self.heard(), "the server never asked, so a moment of silence ends the client's side")
+        threading.Timer(scaled(1), self.say, [Kind.TEXT, "late"]).run()
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual("late\n", self.out.getvalue())
+
+    def test_without_any_input_the_client_ends_its_side_after_a_moment(self) -> None:
+        self.type("")
+        thread = self.start()
+        start = time.monotonic()
+        self.assertIsNone(self.heard())
+        self.assertGreaterEqual(time.monotonic() - start, 0.25)
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+
+    def test_an_unanswered_answer_keeps_the_client_s_side_open(self) -> None:
+        self.type("Bob\n")
+        thread = self.start()
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT Bob", self.heard())
+        self.peer.timeouts = Timeouts(idle=scaled(0.6))
+        self.assertRaises(DeadlineExceeded, self.heard)
+        self.say(Kind.TEXT, "Hello!")
+        self.assertIsNone(self.heard())
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+
+    def test_a_token_that_is_sent_keeps_the_client_s_side_open_until_the_server_speaks(self) -> None:
+        self.type("")
+        thread = self.start()
+        self.say(Kind.GET_TOKEN)
+        self.assertEqual("TOKEN", self.heard())
+        self.peer.timeouts = Timeouts(idle=scaled(0.6))
+        self.assertRaises(DeadlineExceeded, self.heard)
+        self.say(Kind.TEXT, "Hello!")
+        self.assertIsNone(self.heard())
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+
+    def test_a_question_that_nobody_answers_is_quoted_and_not_permitted(self) -> None:
+        self.type("")
+        thread = self.start()
+        self.say(Kind.GET_TOKEN)
+        self.assertEqual("TOKEN", self.heard())
+        self.say(Kind.ASK, "Name: ")
+        self.assertIsNone(self.heard())
+        self.assertIsInstance(self.finish(thread), NotPermitted)
+        self.assertEqual("the server asks 'Name:', and the input has ended", str(self.outcome))
+
+    def test_a_server_that_is_silent_for_too_long_is_unavailable(self) -> None:
+        self.type("x\n")
+        thread = self.start(patience=Patience(scaled(0.7)))
+        self.assertEqual("TEXT x", self.heard())
         thread.join(PATIENCE)
-        self.assertEqual("late\n" * 3, self.out.getvalue())
+        self.assertIsInstance(self.outcome, Unavailable)
+        self.assertIn("has said nothing for", str(self.outcome))
+
+    def test_a_silent_server_with_an_open_question_is_not_permitted(self) -> None:
+        self.type("")
+        thread = self.start(patience=Patience(scaled(0.7)))
+        self.say(Kind.ASK, "Name: ")
+        thread.join(PATIENCE)
+        self.assertIsInstance(self.outcome, NotPermitted)
+
+    def test_follow_keeps_the_client_s_side_open(self) -> None:
+        self.type("x\n")
+        thread = self.start(patience=Patience(scaled(0.1), follows=True))
+        self.assertEqual("TEXT x", self.heard())
+        self.say(Kind.TEXT, "re x")
+        self.peer.timeouts = Timeouts(idle=scaled(0.8))
+        self.assertRaises(DeadlineExceeded, self.heard)
+        self.say(Kind.TEXT, "news")
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual("re x\nnews\n", self.out.getvalue())
+
+    def test_an_end_in_the_middle_of_a_login_is_told(self) -> None:
+        self.type("Bob\nx\n")
+        thread = self.start()
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT Bob", self.heard())
+        self.say(Kind.SECRET, "Password: ")
+        self.assertEqual("TEXT x", self.heard())
+        self.assertIsInstance(self.finish(thread), Unavailable)
+        self.assertIn("before the login was complete", str(self.outcome))
 
     def test_exit_and_empty_lines_are_sent_as_text(self) -> None:
         self.type("exit\n\n x \nlast without a break")

@@ -6,6 +6,7 @@ import signal
 import socket
 import sys
 import termios
+from collections.abc import Sequence
 
 import pexpect
 import pyte
@@ -28,10 +29,11 @@ from tests.support import (
 class Screen:
     """The client in a pseudo-terminal of 24 lines."""
 
-    def __init__(self, case: PorterTestCase, *arguments: str, **more: str) -> None:
+    def __init__(self, case: PorterTestCase, *arguments: str, under: Sequence[str] = (), **more: str) -> None:
+        command = [*under, sys.executable, "-P", "-m", "client", *arguments]
         self.child = pexpect.spawn(
-            sys.executable,
-            ["-P", "-m", "client", *arguments],
+            command[0],
+            command[1:],
             env={**environment(case.folder), "TERM": "xterm", **more},
             dimensions=(24, 80),
             timeout=PATIENCE,
@@ -149,7 +151,29 @@ class WithServer(PorterTestCase):
                     "no",
                 )
             self.assertEqual(77, client.status())
+            self.assertIn(b"porter: the server ended the connection before the login was complete", client.raw)
             self.assertNotIn(b"\x1b[31m", client.raw)
+
+    def test_the_client_says_to_whom_it_is_connected_and_how_to_leave(self) -> None:
+        with self.server("echo") as server:
+            client = self.client(server)
+            client.wait_for(f"Connected to 127.0.0.1:{server.port} (TLS). `exit` or Ctrl-D leaves.", ">")
+            client.enter("exit")
+            self.assertEqual(0, client.status())
+
+    def test_ctrl_z_suspends_the_client_and_it_goes_on_afterwards(self) -> None:
+        with self.server("echo") as server:
+            shell = ["bash", "-c", 'set -m; "$@"; echo stopped; fg >/dev/null; echo ended $?', "bash"]
+            client = Screen(self, "--port", str(server.port), "--no-input", under=shell)
+            client.wait_for_line(">")
+            client.type("hel")
+            client.wait_for_line("> hel")
+            client.type("\x1a")
+            client.wait_for_line("stopped")
+            client.enter("lo")
+            wait_until(lambda: "hello" in client.lines(), "the echo")
+            client.enter("exit")
+            client.wait_for_line("ended 0")
 
     def test_errors_are_red_unless_colour_is_not_wanted(self) -> None:
         with self.server("identify") as server:

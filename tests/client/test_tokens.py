@@ -1,6 +1,6 @@
 """Tokens, which work like cookies: each belongs to a host, a port and a certificate."""
 
-from client.state import StateFolder
+from client.state import State, StateFolder
 from client.tokens import WITHOUT_TLS, Tokens, forget
 from client.trust import Endpoint, Peer
 from tests.support import PorterTestCase
@@ -11,7 +11,7 @@ SERVER = Endpoint("example.org", 9090)
 class TokenTests(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.state = StateFolder(self.folder / "state")
+        self.state_folder = StateFolder(self.folder / "state")
 
     def tokens(
         self,
@@ -21,7 +21,7 @@ class TokenTests(PorterTestCase):
         saves: bool = True,
         is_private: bool = True,
     ) -> Tokens:
-        return Tokens(self.state, Peer(server, certificate, is_private), saves=saves)
+        return Tokens(State(self.state_folder, self.fail, saves=saves), Peer(server, certificate, is_private))
 
     def test_a_token_is_saved_for_the_next_run(self) -> None:
         self.tokens().set("abc")
@@ -62,7 +62,7 @@ class TokenTests(PorterTestCase):
         self.assertEqual("", self.tokens().get())
 
     def test_an_entry_of_the_file_that_is_no_token_is_ignored(self) -> None:
-        self.state.update("tokens.json", lambda kept: kept.update({f"{SERVER} SHA256:x": 5}))
+        self.state_folder.update("tokens.json", lambda kept: kept.update({f"{SERVER} SHA256:x": 5}))
         self.assertEqual("", self.tokens().get())
 
     def test_forget_deletes_all_tokens_of_one_server_only(self) -> None:
@@ -70,5 +70,5 @@ class TokenTests(PorterTestCase):
         for server in (SERVER, other):
             for certificate in ("SHA256:x", WITHOUT_TLS):
                 self.tokens(server, certificate).set("abc")
-        self.assertEqual([True, False], [forget(self.state, SERVER) for _ in range(2)])
+        self.assertEqual([True, False], [forget(self.state_folder, SERVER) for _ in range(2)])
         self.assertEqual(("", "abc"), (self.tokens().get(), self.tokens(other).get()))

@@ -1,7 +1,7 @@
 """Which certificate the client trusts: a first one, later the same one, and never a changed one by itself."""
 
-from client.state import StateFolder
-from client.trust import Endpoint, Policy, Trust, checked_pin
+from client.state import State, StateFolder
+from client.trust import Endpoint, Policy, Trust, checked_pin, forget
 from common.errors import TrustError, UsageError
 from tests.support import PorterTestCase
 
@@ -14,7 +14,7 @@ class TrustTests(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
         self.state = StateFolder(self.folder / "state")
-        self.trust = Trust(self.state)
+        self.trust = Trust(State(self.state, self.fail))
         self.asked: list[str] = []
 
     def check(self, presented: str, policy: Policy = PIPE, *, is_loopback: bool = False) -> None:
@@ -65,13 +65,14 @@ class TrustTests(PorterTestCase):
         self.check(SECOND, Policy(pin=SECOND))
         self.assertEqual(SECOND, self.known())
 
-    def test_nothing_is_saved_if_the_policy_does_not_save(self) -> None:
-        self.check(FIRST, Policy(accept_new=True, saves=False))
+    def test_nothing_is_saved_without_saves(self) -> None:
+        self.trust = Trust(State(self.state, self.fail, saves=False))
+        self.check(FIRST, Policy(accept_new=True))
         self.assertFalse((self.folder / "state").exists())
 
     def test_a_forgotten_server_is_unknown_again(self) -> None:
         self.check(FIRST, Policy(accept_new=True))
-        self.assertEqual([True, False], [self.trust.forget(SERVER) for _ in range(2)])
+        self.assertEqual([True, False], [forget(self.state, SERVER) for _ in range(2)])
         self.check(SECOND, Policy(accept_new=True))
 
     def test_servers_are_known_by_host_and_port(self) -> None:

@@ -2,16 +2,18 @@
 
 import contextlib
 import os
+import pwd
 import sqlite3
 import stat
 import subprocess
 import sys
+import unittest
 from pathlib import Path
 from unittest import mock
 
 from common import private_files
-from common.private_files import make_private_file, make_private_folder, write_private_file
-from tests.support import PorterTestCase
+from common.private_files import describe_owner, make_private_file, make_private_folder, write_private_file
+from tests.support import UNPRIVILEGED, PorterTestCase, environment, take_away
 
 
 def mode(path: Path) -> int:
@@ -74,3 +76,79 @@ class PrivateFiles(PorterTestCase):
         write_private_file(path, b"second")
         self.assertEqual((b"second", 0o600), (path.read_bytes(), mode(path)))
         self.assertEqual([path], list(path.parent.iterdir()))
+
+
+class OthersFiles(PorterTestCase):
+    """Folders and files of another user, as on a volume of root's, and file systems that know no modes."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.data = self.folder / "data"
+        self.enterContext(mock.patch.object(private_files, "_DATA_FOLDER", self.data))
+
+    def refuse_chmod(self) -> None:
+        self.enterContext(mock.patch.object(Path, "chmod", side_effect=PermissionError(1, "not permitted")))
+        self.enterContext(mock.patch.object(os, "fchmod", side_effect=PermissionError(1, "not permitted")))
+
+    def test_a_folder_that_can_be_used_but_not_closed_costs_one_warning(self) -> None:
+        self.data.mkdir()
+        self.data.chmod(0o755)
+        self.refuse_chmod()
+        with self.assertLogs("porter.server", "WARNING") as logged:
+            make_private_file(self.data / "file")
+            make_private_folder(self.data)
+            write_private_file(self.data / "tls" / "key", b"x")
+        self.assertEqual(1, len(logged.output))
+        self.assertIn(f"{self.data} is open to others and cannot be closed: it belongs to ", logged.output[0])
+        self.assertIn("(mode 0755), and this process runs as ", logged.output[0])
+        self.assertEqual([0o600, 0o600, 0o700], [mode(self.data / name) for name in ("file", "tls/key", "tls")])
+
+    def test_a_file_that_can_be_used_but_not_closed_costs_one_warning(self) -> None:
+        path = self.write("file", "")
+        path.chmod(0o660)
+        self.refuse_chmod()
+        with self.assertLogs("porter.server", "WARNING") as logged:
+            make_private_file(path)
+        self.assertIn(f"{path} is open to others", logged.output[0])
+
+    def test_a_folder_that_can_be_neither_closed_nor_used_is_an_error(self) -> None:
+        self.data.mkdir()
+        self.data.chmod(0o755)
+        self.refuse_chmod()
+        with mock.patch.object(os, "access", return_value=False), self.assertRaises(PermissionError):
+            make_private_file(self.data / "file")
+
+    def test_the_owner_the_mode_and_the_user_of_this_process_are_told(self) -> None:
+        me = pwd.getpwuid(os.geteuid()).pw_name
+        path = self.write("data/file", "")
+        path.chmod(0o640)
+        told = f"belongs to {me} (mode 0640), and this process runs as {me}"
+        self.assertEqual(f"it {told}", describe_owner(path))
+        self.data.chmod(0o700)
+        for missing in (self.data / "missing", self.data / "a" / "b"):
+            self.assertEqual(f"the folder {self.data} {told.replace('0640', '0700')}", describe_owner(missing))
+        (self.folder / "link").symlink_to(path)
+        self.assertEqual(f"it {told}", describe_owner(self.folder / "link"))
+        with mock.patch.object(pwd, "getpwuid", side_effect=KeyError):
+            self.assertIn(f"runs as user {os.geteuid()}", describe_owner(path))
+
+    @unittest.skipUnless(os.geteuid() == 0, "only root can give a folder to another user")
+    def test_a_folder_of_another_user_is_used_where_that_is_possible(self) -> None:
+        self.data.mkdir()
+        take_away(self.data)
+        code = (
+            "import sys; from pathlib import Path; from common import private_files;"
+            "private_files._DATA_FOLDER = Path(sys.argv[1]);"
+            "private_files.make_private_file(Path(sys.argv[1], 'tls', 'file'))"
+        )
+        command = [*UNPRIVILEGED, sys.executable, "-P", "-c", code, str(self.data)]
+
+        def run() -> str:
+            return subprocess.run(command, env=environment(self.folder), capture_output=True, text=True).stderr
+
+        self.data.chmod(0o755)
+        self.assertRegex(run(), r"PermissionError: .*not permitted")
+        self.assertEqual([], list(self.data.iterdir()))
+        self.data.chmod(0o777)
+        self.assertRegex(run(), r"\A.*/data is open to others .* \(mode 0777\), and this process runs as root\n\Z")
+        self.assertEqual(0o600, mode(self.data / "tls" / "file"))

@@ -9,6 +9,9 @@ import time
 from typing import Any
 from unittest import mock
 
+import yaml
+
+from common import PROJECT_ROOT
 from common.log import writebehind
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Events, Formatter
@@ -224,6 +227,10 @@ class Configured(PorterTestCase):
                 (self.folder / "a.log").unlink()
                 writer.close()
                 logging.getLogger(name).removeHandler(writer)
+
+    def test_the_project_s_own_file_is_left_as_it_is(self) -> None:
+        own = yaml.safe_load((PROJECT_ROOT / "conf" / "logging.yaml").read_text())
+        self.assertEqual(own, behind(own))
 
     def test_errors_of_a_configuration_are_left_to_logging_config(self) -> None:
         for wrong in (

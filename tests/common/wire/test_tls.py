@@ -111,6 +111,21 @@ class Channel(PorterTestCase):
         for start in range(0, len(wire), size):
             socket.socket.sendall(self.theirs, wire[start : start + size])
 
+    def test_a_peer_that_has_ended_its_side_still_gets_every_answer(self) -> None:
+        for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+            with self.subTest(version):
+                ours, theirs = secure_pair(self.folder, version)
+                self.addCleanup(ours.close)
+                self.addCleanup(theirs.close)
+                theirs.send_message("last")
+                theirs.end_sending()
+                self.assertEqual(["last", None], [ours.receive_message(), ours.receive_message()])
+                for number in range(3):
+                    ours.send_message(f"answer {number}")
+                    self.assertEqual(f"answer {number}", theirs.receive_message())
+                ours.finish(linger=0)
+                self.assertIsNone(theirs.receive_message())
+
     def test_a_record_that_was_changed_on_the_way_ends_the_connection(self) -> None:
         data = bytearray(self.records("pay 10"))
         data[-1] ^= 1
@@ -179,6 +194,30 @@ class Handshakes(PorterTestCase):
             ours.handshake(self.context, PATIENCE)
         ours.finish(linger=0)
         trying.join(PATIENCE)
+
+    def test_suites_with_cbc_are_refused_and_those_with_gcm_are_served(self) -> None:
+        for suites, is_served in (("ECDHE+AES:!AESGCM", False), ("ECDHE+AESGCM", True)):
+            ours, theirs = self.secured()
+            client = SecureMessageSocket.adopt(theirs)
+            self.addCleanup(client.close)
+            context = client_context()
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+            context.set_ciphers(suites)
+
+            def greet(client: SecureMessageSocket = client, context: ssl.SSLContext = context) -> None:
+                with contextlib.suppress(HandshakeFailed):
+                    client.handshake(context, PATIENCE)
+                    client.send_message("hello")
+
+            greeting = threading.Thread(target=greet)
+            greeting.start()
+            if is_served:
+                ours.handshake(self.context, PATIENCE)
+                self.assertEqual("hello", ours.receive_message())
+            else:
+                with self.assertRaisesRegex(HandshakeFailed, "no shared cipher"):
+                    ours.handshake(self.context, PATIENCE)
+            greeting.join(PATIENCE)
 
     def test_a_peer_that_goes_away_is_a_lost_connection_or_a_failed_handshake(self) -> None:
         ours, theirs = self.secured()
