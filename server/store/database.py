@@ -4,10 +4,12 @@ It uses SQLAlchemy Core, with the same queries for SQLite and PostgreSQL. Times 
 own clock.
 """
 
+import re
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
+from urllib.parse import parse_qsl
 
 import sqlalchemy
 from sqlalchemy import Connection, Engine, Table
@@ -37,20 +39,42 @@ _ENGINE_OPTIONS: dict[str, Any] = {
 }
 
 
+_FORMS = "write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
+_MISREAD = re.compile(
+    r".*@.*@"  # an @ that is no separator
+    r"|(\[[^]]*\]|[^:/?@]*)(:\d*)?[/?].*@"  # what stands before the @ is HOST:PORT/... and not USER:PASSWORD
+    r"|(.*@)?\[[^]]*\][^:/?]"  # something unknown after [IPv6]
+)
+"""What SQLAlchemy reads in another way than it is meant, after the two slashes of a URL with a host."""
+
+
 def check_url(text: str) -> str | None:
-    """Return why `text` cannot be the URL of a store, or None. Open nothing."""
+    """Return why `text` cannot be the URL of a store, or None. Open nothing.
+
+    The reason quotes nothing of `text`: if that is misread, a piece of the password may be anywhere.
+    """
+    scheme, _, rest = text.partition("://")
+    if re.search(r"[\0-\x1f\x7f]", text):
+        return "not a database URL: there is a line break or another control character in it"
+    if not scheme.startswith("sqlite") and _MISREAD.match(rest):
+        return (
+            "not a database URL: an @ in a user name, a password or an option must be written as %40, and : / ? # "
+            "as %3A %2F %3F %23"
+        )
     try:
         url = make_url(text)
-        dialect = url.get_dialect()
-        dialect.import_dbapi()
-        dialect().create_connect_args(url)
-    except (ArgumentError, NoSuchModuleError, ValueError, TypeError) as error:
-        return f"not a database URL: {error}"
-    except ImportError as error:
-        return f"the driver is not installed: {error}; for PostgreSQL see docs/operations.md"
-    if url.get_backend_name() == "sqlite" and url.database in (None, "", ":memory:"):
-        return "SQLite needs a file, as in sqlite:///data/porter.db"
-    return None
+        kind = url.get_backend_name(), url.get_dialect().driver
+    except (ArgumentError, NoSuchModuleError, ValueError):  # SQLAlchemy's own texts quote the URL
+        return f"not a database URL: {_FORMS}"
+    query = rest.rpartition("@")[2].partition("?")[2]
+    if len(parse_qsl(query, keep_blank_values=True)) != len(parse_qsl(query)):
+        return "not a database URL: an option after the question mark has no value"
+    match kind:
+        case ("sqlite", "pysqlite"):
+            return sqlite.check_url(url)
+        case ("postgresql", "psycopg"):
+            return postgresql.check_url(url)
+    return f"the store can only be in SQLite or PostgreSQL: {_FORMS}"
 
 
 class Store:
@@ -109,14 +133,29 @@ def _transaction(engine: Engine) -> Iterator[Connection]:
     try:
         with engine.begin() as connection:
             yield connection
-    except (IntegrityError, ProgrammingError, DataError):
-        raise  # a bug of this program, and not a failure of the database
-    except (DBAPIError, PoolTimeout) as error:
-        raise StoreUnavailable("the store cannot be used: {reason}", reason=error.args[0]) from error
+    except PoolTimeout as error:
+        raise StoreUnavailable("the store cannot be used: all connections to it are busy") from error
+    except DBAPIError as error:
+        ours = isinstance(error, (IntegrityError, ProgrammingError, DataError))
+        if ours and not postgresql.is_database_fault(error.orig):
+            raise  # a bug of this program, and not a failure of the database
+        raise StoreUnavailable(
+            "the store cannot be used: {reason}{more}",
+            reason=_first_line(error.orig),
+            more=sqlite.explain(engine.url, error.orig),
+        ) from error
+
+
+def _first_line(error: BaseException | None) -> str:
+    """Return what the driver says, without the statement and other details on further lines."""
+    return next(iter(str(error).strip().splitlines()), type(error).__name__)
 
 
 def _refuse_other_tables(transaction: Connection) -> None:
-    """Raise StoreUnavailable if another version of Porter made the tables: at the start, not at the first login."""
+    """Raise StoreUnavailable if another version of Porter made the tables, or DBAPIError if they cannot be read.
+
+    This is found at the start, and not at the first login.
+    """
     inspector = sqlalchemy.inspect(transaction)
     for table in TABLES.sorted_tables:
         found = {column["name"] for column in inspector.get_columns(table.name)}
@@ -127,3 +166,5 @@ def _refuse_other_tables(transaction: Connection) -> None:
                 table=table.name,
                 column=missing[0],
             )
+    names = ", ".join(table.name for table in TABLES.sorted_tables)
+    transaction.exec_driver_sql(f"SELECT 1 FROM {names} LIMIT 0")  # fails without the right to read them

@@ -5,39 +5,137 @@ from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, ExceptionContext
+from sqlalchemy.exc import ArgumentError
+
+from common.errors import StoreUnavailable
 
 if TYPE_CHECKING:
     import psycopg
 
 # A database that hangs must not block a login, or the stop, for ever. The kernel, libpq and the PostgreSQL server
-# enforce these limits.
+# enforce these limits. The URL may give others.
 _CONNECT_ARGUMENTS = {
     "connect_timeout": 3,
     "tcp_user_timeout": 3000,
-    "options": "-c statement_timeout=3000 -c lock_timeout=3000",
+    "client_encoding": "UTF8",  # whatever PGCLIENTENCODING says
+    "prepare_threshold": None,  # a transaction pooler gives each transaction a session where others have prepared
 }
 _ANSWER_TIMEOUT = 4.0
 """Seconds to wait for an answer. This limit works even if the PostgreSQL server itself is stopped or hangs."""
 
+_PARTS = {"user": "username", "password": "password", "host": "host", "port": "port", "dbname": "database"}
+"""The options of libpq that stand before the question mark of a URL, and what SQLAlchemy calls them."""
+
+_LIMITS = "SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 3000"
 _WRITERS_LOCK = 7_069_111  # any number, but the same for all servers on one store
+
+_DROP, _KEEP = True, False
+_DATABASE_FAULTS = {
+    "08": _DROP,  # the connection failed
+    "25006": _DROP,  # read-only: a session that began so stays so, when the role or the server has long changed
+    "26000": _DROP,  # a prepared statement is missing or there already: a pooler has exchanged the session
+    "42P05": _DROP,
+    "28": _DROP,  # the role may not log in
+    "3D": _DROP,  # the database is missing
+    "3F": _DROP,  # the schema is missing
+    "42501": _DROP,  # no right to a table or schema: the session's role may have been another
+    "42P01": _DROP,  # a table or column was taken away, or the session's search_path looks elsewhere
+    "42703": _DROP,
+    "40": _KEEP,  # undone because of another transaction
+    "53": _KEEP,  # disk, memory or connections used up
+    "54": _KEEP,  # a limit of the server
+    "55": _KEEP,  # not in the right state, for example locked for too long
+    "57014": _KEEP,  # the statement took too long
+    "57": _DROP,  # an administrator stopped it
+    "58": _DROP,  # the operating system failed
+    "P0": _KEEP,  # a trigger of the administrator refused it
+    "XX": _DROP,  # damaged data, or a bug of PostgreSQL
+}
+"""The SQLSTATEs, whole or by class, that blame the database, and whether the session may be spoilt and is dropped.
+
+All others blame this program: a wrong statement, value or key. PostgreSQL's manual lists them in appendix A.
+"""
+
+
+def is_database_fault(error: BaseException | None) -> bool:
+    """Return whether PostgreSQL reports with `error` that it cannot be used now, and not a bug of this program."""
+    return _fault(error) is not None
+
+
+def check_url(url: URL) -> str | None:
+    """Return why `url` cannot be used, or None. Quote nothing of it."""
+    try:
+        from psycopg.pq import Conninfo
+    except ImportError as error:
+        return f"the driver is not installed: {error}; for PostgreSQL see docs/operations.md"
+    known = {option.keyword.decode() for option in Conninfo.get_defaults()}
+    for number, (key, value) in enumerate(url.query.items(), start=1):
+        if key not in known:
+            return (
+                f"option {number} after the question mark is not one that PostgreSQL knows: see Parameter Key Words "
+                "in its manual (libpq)"
+            )
+        if not isinstance(value, str) and key != "host":
+            return f"the option {key} is given twice"
+    for key, part in _PARTS.items():
+        if getattr(url, part) and key in url.query:
+            return f"{key} is given twice, before the question mark and after it"
+    if url.port is not None and not 0 < url.port < 65536:
+        return "the port is not a number from 1 to 65535"
+    if "client_encoding" in url.query:
+        return "client_encoding is always UTF8: leave it out"
+    try:
+        url.get_dialect()().create_connect_args(url)
+    except (ArgumentError, ValueError):
+        return "hosts and ports do not fit: write ?host=HOST:PORT&host=HOST:PORT"
+    return None
 
 
 def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:
     """Return an engine whose writing transactions run one at a time."""
-    created = sqlalchemy.create_engine(url, pool_pre_ping=True, connect_args=_CONNECT_ARGUMENTS, **options)
+    created = sqlalchemy.create_engine(
+        url,
+        pool_pre_ping=True,
+        # The role may have another default. With it, a writer that has waited would read what was before its turn.
+        isolation_level="READ COMMITTED",
+        connect_args={key: value for key, value in _CONNECT_ARGUMENTS.items() if key not in url.query},
+        **options,
+    )
 
     @event.listens_for(created, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> "psycopg.Connection[Any]":
-        return _bounded_connection().connect(*arguments, **named)
+        connection = _bounded_connection().connect(*arguments, **named)
+        encoding = connection.info.parameter_status("server_encoding")
+        if encoding not in ("UTF8", None):
+            connection.close()
+            raise StoreUnavailable(
+                "the store cannot be used: the database has the encoding {encoding} and not UTF8; make another one",
+                encoding=encoding,
+            )
+        return connection
 
     @event.listens_for(created, "begin")
     def begin(connection: Connection) -> None:
-        # This lock is like BEGIN IMMEDIATE in SQLite: two logins that count a guess must not read the same count.
-        if connection.get_execution_options().get("writes"):
-            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_WRITERS_LOCK})")
+        # The limits last for the transaction, not for the session, which a transaction pooler lends to others. They
+        # travel with the lock in one message. The lock is like BEGIN IMMEDIATE in SQLite: two logins that count a
+        # guess must not read the same count.
+        writes = connection.get_execution_options().get("writes")
+        lock = f"; SELECT pg_advisory_xact_lock({_WRITERS_LOCK})" if writes else ""
+        connection.exec_driver_sql(_LIMITS + lock)
+
+    @event.listens_for(created, "handle_error")
+    def drop_spoilt_sessions(context: ExceptionContext) -> None:
+        if _fault(context.original_exception) == _DROP:
+            context.is_disconnect = True  # drops all that wait in the pool, too: they are likely to be the same
 
     return created
+
+
+def _fault(error: BaseException | None) -> bool | None:
+    """Return what `_DATABASE_FAULTS` says about `error`, or None."""
+    state = getattr(error, "sqlstate", None) or ""
+    return _DATABASE_FAULTS.get(state, _DATABASE_FAULTS.get(state[:2]))
 
 
 @cache

@@ -8,6 +8,7 @@ import tempfile
 import unittest
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 from server.store.database import Store
 from server.store.tables import TABLES
@@ -37,8 +38,23 @@ class Postgres:
 
     store: Store
 
-    def store_url(self) -> str:
-        return f"postgresql+psycopg://porter@/postgres?host={_cluster()}"
+    def store_url(self, user: str = "porter", database: str = "postgres", more: str = "") -> str:
+        """Return the URL of the cluster; `more` are further options of it."""
+        return f"postgresql+psycopg://{user}@/{database}?host={_cluster()}{more}"
+
+    def command(self, statement: str) -> None:
+        """Carry out a statement as the owner of the cluster, outside of any transaction."""
+        import psycopg
+
+        with psycopg.connect(host=_cluster(), user="porter", dbname="postgres", autocommit=True) as connection:
+            connection.execute(statement.encode())
+
+    def add_role(self: Any, name: str) -> None:
+        """Add a role that may do with the tables what Porter does, and remove it after the test."""
+        self.command(f"CREATE ROLE {name} LOGIN")
+        self.addCleanup(self.command, f"DROP OWNED BY {name} CASCADE; DROP ROLE {name}")
+        self.command(f"GRANT ALL ON ALL TABLES IN SCHEMA public TO {name}")
+        self.command(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
 
     def empty_store(self) -> None:
         names = ", ".join(table.name for table in TABLES.sorted_tables)
@@ -56,14 +72,17 @@ def _programs() -> Path | None:
 needs_postgres = unittest.skipIf(_programs() is None, "PostgreSQL (initdb) is not installed")
 
 
+def as_postgres(*command: str) -> list[str]:
+    """Return the command, run as postgres if this is root: neither PostgreSQL nor PgBouncer runs as root."""
+    if os.geteuid() != 0:
+        return [*command]
+    return ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
+
+
 def _run(program: str, *arguments: str) -> None:
-    """Run a program of PostgreSQL. If this is root, run it as postgres: it refuses to run as root."""
     folder = _programs()
     assert folder is not None
-    command = [str(folder / program), *arguments]
-    if os.geteuid() == 0:
-        command = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups", *command]
-    subprocess.run(command, check=True, capture_output=True, cwd="/")
+    subprocess.run(as_postgres(str(folder / program), *arguments), check=True, capture_output=True, cwd="/")
 
 
 @cache

@@ -1,16 +1,37 @@
-"""The store in a PostgreSQL that hangs: the wait for an answer is short, and the next transaction works."""
+"""The store in a PostgreSQL that hangs, that refuses, that others have set otherwise, or behind a pooler."""
 
 import os
+import shutil
 import signal
+import socket
+import subprocess
+import tempfile
 import time
+import unittest
+from pathlib import Path
 from unittest import mock
 
-from sqlalchemy import Connection, text
+from sqlalchemy import Connection, delete, text
+from sqlalchemy.exc import DBAPIError
 
 from common.errors import StoreUnavailable
 from server.store import postgresql
-from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
-from tests.support import PATIENCE, scaled
+from server.store.database import Store
+from server.store.tables import addresses
+from tests.server.store.test_database import Behaviour
+from tests.server.store_case import Postgres, StoreTestCase, as_postgres, needs_postgres
+from tests.support import PATIENCE, scaled, wait_until
+
+
+def backend(store: Store) -> object:
+    """Return the number of the session that the store uses."""
+    with store.reading() as transaction:
+        return transaction.scalar(text("SELECT pg_backend_pid()"))
+
+
+def write(store: Store) -> None:
+    with store.writing() as transaction:
+        transaction.execute(delete(addresses))
 
 
 @needs_postgres
@@ -43,3 +64,188 @@ class Hanging(Postgres, StoreTestCase):
         self.addCleanup(os.kill, process, signal.SIGCONT)
         with self.store.reading() as transaction:
             self.assertNotEqual(process, transaction.scalar(text("SELECT pg_backend_pid()")))
+
+
+@needs_postgres
+class Faults(Postgres, StoreTestCase):
+    def raise_state(self, state: str) -> None:
+        with self.store.writing() as transaction:
+            transaction.exec_driver_sql(f"DO $$ BEGIN RAISE EXCEPTION 'no' USING ERRCODE = '{state}'; END $$")
+
+    def test_the_sqlstate_decides_whose_fault_it_is_and_whether_the_session_stays(self) -> None:
+        for states, stays in (
+            ("40001 40P01 53100 53200 54000 55P03 55000 57014 P0001", True),
+            ("08006 25006 26000 28000 3D000 3F000 42501 42P01 42703 42P05 57P01 57P05 58030 XX000 XX001", False),
+        ):
+            for state in states.split():
+                with self.subTest(state):
+                    before = backend(self.store)
+                    with self.assertRaisesRegex(StoreUnavailable, "^the store cannot be used: no$"):
+                        self.raise_state(state)
+                    self.assertEqual(stays, backend(self.store) == before)
+        for state in ("22001", "22P02", "23505", "42601", "42883"):
+            with self.subTest(state), self.assertRaises(DBAPIError):
+                self.raise_state(state)
+
+    def test_a_statement_that_is_prepared_already_gives_another_session(self) -> None:
+        with self.assertRaisesRegex(StoreUnavailable, "already exists"), self.store.reading() as transaction:
+            for _ in range(2):
+                transaction.exec_driver_sql("PREPARE one AS SELECT 1")
+        with self.store.reading() as transaction:
+            transaction.exec_driver_sql("PREPARE one AS SELECT 1")
+
+    def open(self, role: str, **more: str) -> Store:
+        store = Store(self.store_url(role, **more))
+        self.addCleanup(store.close)
+        return store
+
+    def test_a_session_that_began_read_only_is_replaced(self) -> None:
+        self.add_role("servant")
+        self.command("ALTER ROLE servant SET default_transaction_read_only = on")
+        store = self.open("servant")
+        for _ in range(2):
+            with self.assertRaisesRegex(StoreUnavailable, "read-only transaction$"):
+                write(store)
+        self.command("ALTER ROLE servant RESET default_transaction_read_only")
+        write(store)
+
+    def test_all_sessions_that_began_read_only_are_replaced_after_one_failure(self) -> None:
+        self.add_role("servant")
+        self.command("ALTER ROLE servant SET default_transaction_read_only = on")
+        store = self.open("servant")
+        with store.reading(), store.reading(), store.reading():
+            self.command("ALTER ROLE servant RESET default_transaction_read_only")
+        with self.assertRaises(StoreUnavailable):
+            write(store)
+        with store.reading(), store.reading():
+            write(store)
+
+    def test_a_role_without_rights_is_refused_at_the_start_in_one_line(self) -> None:
+        self.command("CREATE ROLE stranger LOGIN")
+        self.addCleanup(self.command, "DROP ROLE stranger")
+        self.command("CREATE SCHEMA closed")
+        self.addCleanup(self.command, "DROP SCHEMA closed")
+        for more in ("", "&options=-csearch_path%3Dclosed", "&options=-csearch_path%3Dmissing"):
+            with self.subTest(more), self.assertRaises(StoreUnavailable) as caught:
+                Store(self.store_url("stranger", more=more))
+            self.assertRegex(
+                str(caught.exception), r"\Athe store cannot be used: (permission denied|no schema)[^\n]*\Z"
+            )
+            self.assertNotRegex(str(caught.exception), "CREATE|SELECT")
+
+    def test_rights_that_are_taken_and_given_back(self) -> None:
+        self.add_role("servant")
+        store = self.open("servant")
+        write(store)
+        self.command("REVOKE ALL ON addresses FROM servant")
+        with self.assertRaisesRegex(StoreUnavailable, "^the store cannot be used: permission denied for table add"):
+            write(store)
+        self.command("GRANT ALL ON addresses TO servant")
+        write(store)
+
+    def test_tables_that_are_taken_away_and_put_back(self) -> None:
+        self.command("ALTER TABLE addresses RENAME TO other")
+        try:
+            with self.assertRaisesRegex(StoreUnavailable, 'relation "addresses" does not exist$'):
+                write(self.store)
+        finally:
+            self.command("ALTER TABLE other RENAME TO addresses")
+        write(self.store)
+
+    def test_a_database_that_cannot_hold_every_name_is_refused(self) -> None:
+        self.command("CREATE DATABASE latin ENCODING LATIN1 LC_COLLATE 'C' LC_CTYPE 'C' TEMPLATE template0")
+        self.addCleanup(self.command, "DROP DATABASE latin")
+        with self.assertRaisesRegex(StoreUnavailable, "the encoding LATIN1 and not UTF8"):
+            Store(self.store_url(database="latin"))
+
+
+@needs_postgres
+class OptionsOfTheUrl(Postgres, StoreTestCase):
+    def show(self, setting: str, more: str) -> object:
+        store = Store(self.store_url(more=more))
+        try:
+            with store.reading() as transaction:
+                return transaction.scalar(text(f"SHOW {setting}"))
+        finally:
+            store.close()
+
+    def test_the_tables_go_where_the_search_path_says(self) -> None:
+        self.command("CREATE SCHEMA own")
+        self.addCleanup(self.command, "DROP SCHEMA own CASCADE")
+        self.assertEqual("own", self.show("search_path", "&options=-csearch_path%3Down"))
+        with self.store.reading() as transaction:
+            found = transaction.scalar(text("SELECT count(*) FROM pg_tables WHERE schemaname = 'own'"))
+        self.assertEqual(len(addresses.metadata.tables), found)
+
+    def test_other_options_of_libpq_arrive(self) -> None:
+        self.assertEqual("a porter", self.show("application_name", "&application_name=a%20porter"))
+        with mock.patch.dict(os.environ, PGAPPNAME="from outside"):
+            self.assertEqual("from outside", self.show("application_name", ""))
+
+    def test_what_porter_relies_on_stays(self) -> None:
+        changed = "&options=-cdefault_transaction_isolation%3Dserializable%20-cstatement_timeout%3D0"
+        self.assertEqual("read committed", self.show("transaction_isolation", changed))
+        self.assertEqual("3s", self.show("statement_timeout", changed))
+        self.assertEqual("3s", self.show("lock_timeout", changed))
+        with mock.patch.dict(os.environ, PGCLIENTENCODING="LATIN1"):
+            self.assertEqual("UTF8", self.show("client_encoding", ""))
+
+    def test_the_limits_end_with_the_transaction(self) -> None:
+        with self.store.reading() as transaction:
+            transaction.exec_driver_sql("COMMIT")
+            self.assertEqual("0", transaction.scalar(text("SHOW statement_timeout")))
+
+    def test_a_writer_does_not_wait_longer_than_the_limit(self) -> None:
+        with (
+            mock.patch.object(postgresql, "_LIMITS", "SET LOCAL lock_timeout = 100"),
+            self.store.writing(),
+            self.assertRaisesRegex(StoreUnavailable, "lock timeout$"),
+        ):
+            write(self.store)
+
+
+@needs_postgres
+@unittest.skipUnless(shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin"), "PgBouncer is not installed")
+class BehindPgbouncer(Postgres, Behaviour, StoreTestCase):
+    """The store behind PgBouncer that lends two sessions to many clients, each for one transaction."""
+
+    def setUp(self) -> None:
+        self.pooler = Path(tempfile.mkdtemp(prefix="porter-pgbouncer-"))
+        self.addCleanup(shutil.rmtree, self.pooler)
+        host = super().store_url().rpartition("host=")[2]
+        (self.pooler / "pgbouncer.ini").write_text(
+            f"[databases]\npostgres = host={host} user=porter\n"
+            "[pgbouncer]\nlisten_addr =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"unix_socket_dir = {self.pooler}\n"
+        )
+        if os.geteuid() == 0:
+            shutil.chown(self.pooler, "postgres", "postgres")
+        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
+        assert program is not None
+        process = subprocess.Popen(
+            as_postgres(program, str(self.pooler / "pgbouncer.ini")),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        wait_until(self.answers, "PgBouncer")
+        super().setUp()
+
+    def answers(self) -> bool:
+        with socket.socket(socket.AF_UNIX) as trial:  # its file is there before it listens
+            return trial.connect_ex(str(self.pooler / ".s.PGSQL.6432")) == 0
+
+    def store_url(self, user: str = "porter", database: str = "postgres", more: str = "") -> str:
+        return f"postgresql+psycopg://{user}@/{database}?host={self.pooler}&port=6432{more}"
+
+    def test_many_transactions_of_many_clients_share_the_sessions(self) -> None:
+        stores = [Store(self.store_url()) for _ in range(4)]
+        sessions = set()
+        for _ in range(8):  # psycopg prepares a statement at its fifth use
+            for store in stores:
+                write(store)
+                sessions.add(backend(store))
+        for store in stores:
+            store.close()
+        self.assertLessEqual(len(sessions), 2)
