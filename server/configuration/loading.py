@@ -4,6 +4,8 @@ It reads and checks; it opens, makes and changes nothing.
 """
 
 import importlib
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -14,9 +16,9 @@ from pydantic import ValidationError
 from common import PROJECT_ROOT, yamlfile
 from common.addresses import is_local
 from common.errors import ConfigurationError, Problem, UsageError
-from common.program import environment, port_from
+from common.program import environment, foreign_port, port_from
 from common.yamlfile import Document, KeyPath
-from server.configuration.certificate import is_interrupted
+from server.configuration.certificate import expiry_warning, find_problems
 from server.configuration.validation import texts_by_key
 from server.handlers.handler import Handler
 from server.settings import HandlerEntry, Section, Settings
@@ -28,6 +30,10 @@ _OPTIONS: dict[KeyPath, str] = {
     ("port",): "--port",
     ("tls", "enabled"): "--no-tls",
 }
+_COMMANDS = frozenset(
+    {"help", "client", "test", "check", "users", "clients", "top", "store", "reset", "demo", "completion"}
+    | {"bench", "fuzz", "lint"}
+)
 _VARIABLES: dict[KeyPath, str] = {("mode",): "PORTER_MODE", ("host",): "PORTER_HOST", ("port",): "PORTER_PORT"}
 
 
@@ -58,6 +64,8 @@ def with_environment(overrides: Overrides) -> Overrides:
     Raise UsageError, which names the variable, if PORTER_PORT is not a port.
     """
     found = {key: value for key, name in _VARIABLES.items() if (value := environment(name)) is not None}
+    if foreign_port():
+        del found["port",]
     taken = {key: value for key, value in found.items() if overrides.origin(key) is None}
     values: dict[str, Any] = {str(key[0]): value for key, value in taken.items()}
     if "port" in values:
@@ -91,6 +99,10 @@ class Configuration:
     def key(self) -> Path:
         return PROJECT_ROOT / self.settings.tls.key
 
+    def certificate_warning(self) -> str | None:
+        """Return a sentence if TLS is on and its certificate has expired or will soon, otherwise None."""
+        return expiry_warning(self.certificate, self.key) if self.settings.tls.enabled else None
+
 
 @dataclass(frozen=True)
 class Source:
@@ -105,7 +117,22 @@ class Source:
         Raise ConfigurationError with every problem that it has, or UsageError if the command line or the environment
         names a mode that it does not have.
         """
+        _add_import_folders(self.file)
         return _Checks(yamlfile.read(self.file), self.overrides).configuration()
+
+
+def _add_import_folders(file: Path) -> None:
+    """Let handlers lie in a folder of the caller's PYTHONPATH, which run.sh passes on, or beside the user's file.
+
+    The folders come last, so that nothing in them is taken for a library or for a module of Porter.
+    """
+    folders = os.environ.get("PORTER_PYTHONPATH", "").split(os.pathsep)
+    if file != DEFAULT_FILE:
+        folders.append(str(file.parent))
+    for folder in folders:
+        if folder and os.path.abspath(folder) not in sys.path:
+            sys.path.append(os.path.abspath(folder))
+    importlib.invalidate_caches()  # a module may have been written since the last load
 
 
 def file_path(option: str | None) -> Path:
@@ -186,6 +213,8 @@ class _Checks:
 
     def _choice(self, name: str, entry: HandlerEntry) -> Choice | None:
         key: KeyPath = ("handlers", name)
+        if name in _COMMANDS:
+            self._add(key, f"{name} is a command of run.sh: choose another name for the mode")
         module, _, attribute = entry.class_.partition(":")
         try:
             found: Any = importlib.import_module(module)
@@ -200,6 +229,9 @@ class _Checks:
         if not (isinstance(found.Options, type) and issubclass(found.Options, Section)):
             self._add((*key, "class"), "its Options must be a subclass of Handler.Options")
             return None
+        if found.converse is Handler.converse and found.handle is Handler.handle:
+            self._add((*key, "class"), f"{found.__name__} has no method converse: that is what a mode does")
+            return None
         try:
             return Choice(found, found.Options.model_validate(entry.options))
         except ValidationError as error:
@@ -209,7 +241,8 @@ class _Checks:
 
     def _check_together(self, settings: Settings, choices: Mapping[str, Choice]) -> None:
         """Check the rules that concern more than one key, or another file."""
-        if settings.mode not in settings.handlers:
+        named = self._document.value.get("handlers")
+        if settings.mode not in {*settings.handlers, *(named if isinstance(named, dict) else ())}:
             self._check_mode(settings)
         try:
             self._problems += yamlfile.read(PROJECT_ROOT / settings.logging).problems
@@ -242,7 +275,5 @@ class _Checks:
 
     def _check_certificate(self, settings: Settings) -> None:
         paths = {key: PROJECT_ROOT / getattr(settings.tls, key) for key in ("certificate", "key")}
-        missing = [key for key, path in paths.items() if not path.exists()]
-        if len(missing) == 1 and not is_interrupted(**paths):
-            text = f"{getattr(settings.tls, missing[0])} is missing: there must be both files of the pair, or neither"
-            self._add(("tls", missing[0]), text)
+        for key, text in find_problems(**paths).items():
+            self._add(("tls", key), text)

@@ -4,7 +4,9 @@ import contextlib
 import io
 import subprocess
 import sys
+import tempfile
 import unittest
+from pathlib import Path
 from unittest import mock
 
 from common.errors import ConfigurationError, Problem, Unavailable, UsageError
@@ -40,6 +42,21 @@ class Run(unittest.TestCase):
         self.assertEqual(
             (78, "a.yaml:1:2: x: bad\na.yaml:2:2: y: bad\n"), outcome(raising(ConfigurationError(problems)))
         )
+
+    def test_a_library_that_cannot_be_imported_is_a_damaged_venv_which_the_next_start_makes_anew(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            venv = Path(folder) / ".venv"
+            venv.mkdir()
+            for stamp in ("stamp", "stamp-dev", "made-by"):
+                (venv / stamp).write_text("x")
+            with mock.patch("common.program.PROJECT_ROOT", Path(folder)):
+                missing = ModuleNotFoundError("No module named 'yaml'", name="yaml")
+                wanted = f"porter: No module named 'yaml': {venv} is damaged; start again, and run.sh makes it anew\n"
+                self.assertEqual((69, wanted), outcome(raising(missing)))
+            self.assertEqual([], list(venv.iterdir()))
+
+    def test_a_module_of_ours_that_cannot_be_imported_is_a_fault_of_ours(self) -> None:
+        self.assertRaises(ImportError, outcome, raising(ImportError("cannot import", name="server.nothing")))
 
     def test_ctrl_c_ends_with_130_and_without_a_traceback(self) -> None:
         self.assertEqual((130, ""), outcome(raising(KeyboardInterrupt())))

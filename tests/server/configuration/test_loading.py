@@ -1,6 +1,8 @@
 """Reading the configuration: every problem is reported at once, with its position."""
 
 import os
+import subprocess
+import sys
 from typing import Any
 from unittest import mock
 
@@ -8,7 +10,7 @@ from common.errors import ConfigurationError, UsageError
 from server.configuration.loading import Configuration, Overrides, Source, with_environment
 from server.handlers.auth import AuthHandler
 from server.handlers.handler import Handler
-from tests.support import PorterTestCase
+from tests.support import PorterTestCase, environment
 
 ALL_WRONG = """\
 mode: nosuch
@@ -27,6 +29,10 @@ handlers:
 
 class NoOptions(Handler):
     Options = None  # type: ignore[assignment]
+
+
+class Silent(Handler):
+    """A class that does nothing."""
 
 
 class Configurations(PorterTestCase):
@@ -58,7 +64,7 @@ class Configurations(PorterTestCase):
             ("8:20: handlers.auth.options.registration:", "'open' or 'closed', got 'ajar'"),
             ("8:52: handlers.auth.options.passwords.min_length:", "greater than or equal to 1"),
             ("9:10: handlers.mine.class:", "cannot be imported: ModuleNotFoundError"),
-            ("10:11: handlers.other.class:", "match pattern"),
+            ("10:11: handlers.other.class:", "must be MODULE:CLASS"),
             ("11:9: handlers.odd.class:", "must be a subclass of server.handler.Handler"),
         ]
         found = self.problems(ALL_WRONG)
@@ -81,6 +87,47 @@ class Configurations(PorterTestCase):
         with self.assertRaises(ConfigurationError) as caught:
             self.load(text, **overrides)
         return str(caught.exception)
+
+    def test_a_class_that_is_no_mode_is_told_what_it_lacks(self) -> None:
+        for name, wanted in (
+            ("word_count.WordCount", "must be MODULE:CLASS, as in server.handlers.echo:EchoHandler"),
+            (f"{__name__}:Silent", "Silent has no method converse"),
+        ):
+            text = self.first_problem(f"mode: mine\nhandlers: {{mine: {{class: '{name}'}}}}\n")
+            self.assertIn(wanted, text)
+            self.assertEqual(1, len(text.splitlines()), text)
+
+    def test_a_mode_may_not_be_named_like_a_command(self) -> None:
+        entry = "{class: 'server.handlers.echo:EchoHandler'}"
+        for name in ("users", "help", "top"):
+            text = self.first_problem(f"handlers: {{{name}: {entry}}}\n")
+            self.assertIn(f"{name} is a command of run.sh: choose another name for the mode", text)
+
+    def test_a_handler_may_lie_beside_the_file_or_in_the_caller_s_pythonpath(self) -> None:
+        self.addCleanup(setattr, sys, "path", sys.path[:])
+        code = "from server.handlers.echo import EchoHandler\nclass Mine(EchoHandler): pass\n"
+        for place, module in (("beside", "beside_the_file"), ("elsewhere", "in_the_path")):
+            self.write(f"{place}/{module}.py", code)
+            file = self.write("beside/file.yaml", f"mode: mine\nhandlers: {{mine: {{class: '{module}:Mine'}}}}\n")
+            with mock.patch.dict(os.environ, {"PORTER_PYTHONPATH": f"/nowhere:{self.folder}/elsewhere"}):
+                self.assertEqual("Mine", Source(file).load().chosen.handler_class.__name__)
+
+    def test_a_folder_of_the_caller_s_replaces_no_library(self) -> None:
+        self.addCleanup(setattr, sys, "path", sys.path[:])
+        self.write("yaml/__init__.py", "raise SystemExit('the wrong one')\n")
+        code = "import sys; from pathlib import Path; from server.configuration.loading import Source\n"
+        code += f"Source(Path({str(self.write('file.yaml', ''))!r})).load(); print(sys.path[-1])\n"
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", code],
+            env=environment(self.folder, PORTER_PYTHONPATH=str(self.folder)),
+            capture_output=True,
+            text=True,
+        )
+        self.assertEqual((str(self.folder), ""), (done.stdout.strip(), done.stderr))
+
+    def test_a_port_of_a_cluster_is_ignored(self) -> None:
+        with mock.patch.dict(os.environ, {"PORTER_PORT": "tcp://10.0.0.7:9090"}):
+            self.assertEqual(Overrides(), with_environment(Overrides()))
 
     def test_a_problem_names_the_option_or_the_variable_that_gave_the_value(self) -> None:
         text = self.first_problem("mode: auth\n", host="0.0.0.0", no_tls=True)
@@ -117,7 +164,7 @@ class Configurations(PorterTestCase):
             ("cpu_affinity: 3", "cpu_affinity: Input should be 'auto' or 'off', got 3"),
             ("logging: nowhere.yaml", "No such file"),
             ("store: 'postgresql+psycopg://u:pw@h:abc/x'", "store: not a database URL"),
-            ("store: 'sqlite:////tmp/x.db?timeout=abc'", "store: not a database URL"),
+            ("store: 'sqlite:////tmp/x.db?timeout=abc'", "store: the URL of an SQLite file has no options"),
             (f"handlers: {{mine: {{class: '{__name__}:NoOptions'}}}}", "its Options must be"),
             ("store: nonsense", "store: must be sqlite:///FILE or postgresql"),
             ("store: mysql://x/y", "store: must be sqlite:///FILE or postgresql"),
