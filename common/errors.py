@@ -173,7 +173,11 @@ class DeadlineExceeded(ConnectionEnded):
 
 
 class SessionEnded(ConnectionEnded):
-    pass
+    """The end of a session, with a text for the client, and a `reason` for the log that says whose session it was."""
+
+    def __init__(self, template: str, *, reason: str | None = None, **values: object) -> None:
+        super().__init__(template, **values)
+        self.reason = reason or str(self)
 
 
 class Stopping(ConnectionEnded):

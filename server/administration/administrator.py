@@ -6,13 +6,18 @@ It works on the store alone, so also while servers use the same store.
 import argparse
 import getpass
 import json
+import logging
+import os
+import pwd
 import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
 
+from common import PROJECT_ROOT
 from common.addresses import canonical
-from common.errors import ExitStatus, UsageError
-from common.program import ask_yes_or_no, has_terminal
+from common.errors import ConfigurationError, ExitStatus, UsageError
+from common.log.logs import Logging
+from common.program import ask_yes_or_no, has_terminal, print_warning
 from common.visible import visible
 from server.configuration.loading import Configuration
 from server.handlers.auth import AuthHandler
@@ -25,21 +30,31 @@ from server.identity.sessions import Sessions
 from server.identity.visitors import Visitors
 from server.store.database import Store
 
+LOG = logging.getLogger("porter.server")
+
 
 @dataclass(frozen=True)
 class _Row:
-    """An account as the administrator sees it. `blocked` means: too many wrong passwords."""
+    """An account as the administrator sees it. Times are seconds since 1970.
+
+    `blocked` means: too many wrong passwords. `locked_until` is the end of a lock after a few of them, or None.
+    """
 
     name: str
     disabled: bool
     blocked: bool
+    locked_until: float | None
     created: float
     last_login: float | None
     sessions: int
 
     @property
     def state(self) -> str:
-        return "disabled" if self.disabled else "blocked" if self.blocked else "enabled"
+        if self.disabled:
+            return "disabled"
+        if self.blocked:
+            return "blocked"
+        return "enabled" if self.locked_until is None else f"locked until {_format_time(self.locked_until)}"
 
 
 class Administrator:
@@ -59,6 +74,7 @@ class Administrator:
         self._hash_pool = HashPool()
         self._passwords = Passwords(options.passwords, self._hash_pool)
         self._lockout = Lockout(self.store, options.lockout)
+        self._logging_file = PROJECT_ROOT / configuration.settings.logging
 
     def close(self) -> None:
         self._hash_pool.close()
@@ -69,11 +85,13 @@ class Administrator:
             overviews = self._accounts.overviews(transaction)
             sessions = self._sessions.count(transaction)
             blocked = self._lockout.blocked(transaction)
+            locked = self._lockout.locked_names(transaction)
         accounts = [
             _Row(
                 account.name,
                 account.disabled,
                 account.canonical in blocked,
+                locked.get(account.canonical),
                 account.created,
                 account.last_login,
                 sessions.get(account.id, 0),
@@ -105,6 +123,7 @@ class Administrator:
         with self.store.writing() as transaction:
             self._accounts.add(transaction, name, password_hash, address=None)
             self._lockout.forget(transaction, name.canonical)
+        self._log("added", name.shown)
         return f"{name.shown} is added"
 
     def password(self, options: argparse.Namespace) -> str:
@@ -114,6 +133,7 @@ class Administrator:
             self._accounts.set_password(transaction, account.id, password_hash)
             self._lockout.forget(transaction, account.canonical)
             self._sessions.end_all(transaction, account.id)
+        self._log("changed the password of", account.name)
         return f"the password of {account.name} is changed, and all sessions are ended"
 
     def disable(self, options: argparse.Namespace) -> str:
@@ -121,6 +141,7 @@ class Administrator:
         with self.store.writing() as transaction:
             self._accounts.set_disabled(transaction, account.id, True)
             self._sessions.end_all(transaction, account.id)
+        self._log("disabled", account.name)
         return f"{account.name} is disabled, and all sessions are ended"
 
     def enable(self, options: argparse.Namespace) -> str:
@@ -128,6 +149,7 @@ class Administrator:
         with self.store.writing() as transaction:
             self._accounts.set_disabled(transaction, account.id, False)
             self._lockout.forget(transaction, account.canonical)
+        self._log("enabled", account.name)
         return f"{account.name} is enabled"
 
     def remove(self, options: argparse.Namespace) -> str:
@@ -138,12 +160,14 @@ class Administrator:
             self._sessions.end_all(transaction, account.id)
             self._accounts.remove(transaction, account.id)
             self._lockout.forget(transaction, account.canonical)
+        self._log("removed", account.name)
         return f"{account.name} is removed"
 
     def logout(self, options: argparse.Namespace) -> str:
         account = self._find_account(options.name)
         with self.store.writing() as transaction:
             ended = self._sessions.end_all(transaction, account.id)
+        self._log("ended the sessions of", account.name)
         return f"{account.name} is logged out; sessions ended: {ended}"
 
     def addresses(self, options: argparse.Namespace) -> str:
@@ -162,7 +186,16 @@ class Administrator:
             raise UsageError("{text!r} is not an address", text=options.address) from None
         if not self._visitors.forget(address):
             raise UsageError("identify knows no name for {address}", address=address)
+        self._log("forgot the name of", address)
         return f"{address} is forgotten; identify asks it again"
+
+    def _log(self, act: str, name: str) -> None:
+        """Write an act that is done into the server's log. If that fails, only print a warning."""
+        try:
+            Logging().configure(self._logging_file)
+        except ConfigurationError as error:
+            print_warning(f"the log cannot be written: {error}")
+        LOG.info("administrator %s %s %s", _system_user(), act, name)
 
     def _find_account(self, typed: str) -> Account:
         with self.store.reading() as transaction:
@@ -183,6 +216,14 @@ def _auth_options(configuration: Configuration) -> AuthHandler.Options:
         if isinstance(choice.options, AuthHandler.Options):
             return choice.options
     return AuthHandler.Options()
+
+
+def _system_user() -> str:
+    """Return the name of the system user who runs this program, or the number of a user without a name."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
 
 
 def _read_password() -> str:

@@ -95,6 +95,7 @@ class Server(socketserver.ThreadingTCPServer):
         self._accepting = AcceptingThreads(self._accept, self._serve, self._refuse)
         self._refusals = Refusals()
         self._exhaustion_log = SparingLog(logging.ERROR, lines=1)
+        self._store_log = SparingLog(logging.ERROR, lines=1)
         self._digest = Digest()
         self._events = Events(LOG)
         self._memory = Memory()
@@ -194,6 +195,7 @@ class Server(socketserver.ThreadingTCPServer):
         """Do the housekeeping, in the thread of `serve_forever`."""
         self._refusals.service_actions()
         self._exhaustion_log.report()
+        self._store_log.report()
         self._digest.report()
         self._memory.heed(self.connections.served, len(self.connections))
 
@@ -243,10 +245,12 @@ class Server(socketserver.ThreadingTCPServer):
                 return
             case ProtocolError():
                 LOG.warning("protocol error: %s", error, extra=peer)
-            case DeadlineExceeded() | SessionEnded():
+            case DeadlineExceeded():
                 LOG.info("%s", error, extra=peer)
+            case SessionEnded():
+                LOG.info("%s", error.reason, extra=peer)
             case StoreUnavailable():
-                LOG.error("%s", error, extra=peer)
+                self._store_log.log(str(error), request.peer)
                 farewell = "temporarily unavailable, try again later"
             case _:
                 LOG.exception("a handler failed", extra=peer)
@@ -298,6 +302,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().server_close()
         self._refusals.close()
         self._exhaustion_log.report(at_once=True)
+        self._store_log.report(at_once=True)
         self._stop.close()
 
 

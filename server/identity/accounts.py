@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Select, bindparam, delete, func, select, upda
 
 from common.addresses import source
 from common.errors import Refusal
-from server.identity.names import AccountName, refuse_mixed_scripts, skeletons
+from server.identity.names import AccountName, refuse_malformed, skeletons
 from server.identity.registrations import refuse_too_many
 from server.settings import RegistrationLimits
 from server.store.database import Store
@@ -30,7 +30,7 @@ _LOGIN_FROM_SOURCE = (
 _LAST_NAME = (
     select(accounts.c.name)
     .join(logins)
-    .where(logins.c.address == bindparam("address"))
+    .where(logins.c.address == bindparam("address"), logins.c.last <= bindparam("now"))
     .order_by(logins.c.last.desc())
     .limit(1)
 )
@@ -86,7 +86,7 @@ class Accounts:
         With None for `address` (the administrator adds the account) no limit applies. Raise Refusal if the name mixes
         scripts, exists already or looks like an existing one, or if there are too many accounts.
         """
-        refuse_mixed_scripts(name)
+        refuse_malformed(name)
         if address is not None:
             self.refuse_too_many(transaction, address)
         row = {
@@ -138,8 +138,11 @@ class Accounts:
         return transaction.scalar(_LOGIN_FROM_SOURCE, parameters) is not None
 
     def last_name_at(self, transaction: Connection, address: str) -> str | None:
-        """Return the name that last logged in from this address, or None."""
-        return transaction.scalar(_LAST_NAME, {"address": address})
+        """Return the name that last logged in from this address, or None.
+
+        A login from the future, written while the clock was wrong, must not stand before a login of today.
+        """
+        return transaction.scalar(_LAST_NAME, {"address": address, "now": self._store.now(transaction)})
 
     def overviews(self, transaction: Connection) -> list[Overview]:
         """Return all accounts in the order of their canonical names."""

@@ -1,17 +1,27 @@
-"""Deletes old rows, so that the store does not grow for ever, even under attack. It knows no sockets.
+"""Deletes old rows, so that the store does not grow for ever, and corrects times that lie in the future.
 
-Sessions need no deletion here: a login ends the oldest ones, so an account has at most `per_user`.
+Sessions need no deletion: a login ends the oldest ones, so an account has at most `per_user`. It knows no sockets.
 """
 
-from sqlalchemy import and_, delete, func, or_, select
+from sqlalchemy import and_, delete, func, or_, select, update
 
 from server.identity.lockout import ELSEWHERE
+from server.identity.sessions import PREVIOUS_TOKEN_LIFETIME
 from server.store.database import Store
-from server.store.tables import accounts, failures, logins, revocations
+from server.store.tables import accounts, addresses, failures, logins, revocations, sessions
 
 _HOUR = 3600.0
 _DAY = 86400.0
 _MOST_ADDRESSES = 100  # per account, the latest ones
+_PAST = (  # times at which something happened, so they cannot lie in the future
+    addresses.c.created,
+    accounts.c.created,
+    logins.c.last,
+    sessions.c.token_issued,
+    sessions.c.created,
+    sessions.c.last_used,
+    revocations.c.created,
+)
 
 
 def clear(store: Store) -> None:
@@ -43,3 +53,23 @@ def clear(store: Store) -> None:
             mine = logins.c.account_id == account_id
             kept = select(logins.c.address).where(mine).order_by(logins.c.last.desc()).limit(_MOST_ADDRESSES)
             transaction.execute(delete(logins).where(mine, logins.c.address.not_in(kept)))
+
+
+def correct_future(store: Store) -> None:
+    """Set each time that lies in the future to now, in short transactions. Raise StoreUnavailable if the store fails.
+
+    They were written while the clock was ahead. No lock, session or limit lasts longer, from now on, than it may.
+    """
+    for column in _PAST:
+        with store.writing() as transaction:
+            now = store.now(transaction)
+            transaction.execute(update(column.table).where(column > now).values({column: now}))
+    with store.writing() as transaction:
+        latest = store.now(transaction) + PREVIOUS_TOKEN_LIFETIME
+        until = sessions.c.previous_until
+        transaction.execute(update(sessions).where(until > latest).values({until: latest}))
+    with store.writing() as transaction:
+        now = store.now(transaction)
+        # A lock may end in the future. It is moved with the guess that it was written with.
+        moved = {"locked_until": failures.c.locked_until - (failures.c.last - now), "last": now}
+        transaction.execute(update(failures).where(failures.c.last > now).values(moved))

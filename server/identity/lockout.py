@@ -62,7 +62,8 @@ class Lockout:
         now = self._store.now(transaction)
         key = {"name": counter.canonical, "from_source": counter.source}
         row = transaction.execute(_FAILURES, key).one_or_none()
-        guesses, locked_until = (0, 0.0) if row is None else (row.guesses, row.locked_until)
+        guesses = 0 if row is None else row.guesses
+        locked_until = 0.0 if row is None else self._end_of_lock(counter, guesses, row.locked_until, now)
         is_allowed = locked_until <= now
         if is_allowed:
             guesses += 1
@@ -84,6 +85,27 @@ class Lockout:
     def blocked(self, transaction: Connection) -> set[str]:
         """Return the canonical names whose password is blocked elsewhere until an administrator enables them."""
         return set(transaction.scalars(select(failures.c.canonical).where(failures.c.locked_until == math.inf)))
+
+    def locked_names(self, transaction: Connection) -> dict[str, float]:
+        """Return the canonical names that are locked for a time, and when the last of their locks ends.
+
+        The end is in seconds since 1970. A name that is only `blocked` is not among them.
+        """
+        now = self._store.now(transaction)
+        ends: dict[str, float] = {}
+        is_locked = and_(failures.c.locked_until > now, failures.c.locked_until < math.inf)
+        for row in transaction.execute(select(failures).where(is_locked)):
+            end = self._end_of_lock(Counter(row.canonical, row.source), row.guesses, row.locked_until, now)
+            if end > now:
+                ends[row.canonical] = max(end, ends.get(row.canonical, 0.0))
+        return ends
+
+    def _end_of_lock(self, counter: Counter, guesses: int, locked_until: float, now: float) -> float:
+        """Return `locked_until`, but no later than a lock that begins now would end.
+
+        A clock that was a day ahead when it was written must not lock an account for a day.
+        """
+        return locked_until if locked_until == math.inf else min(locked_until, now + self._delay(counter, guesses))
 
     def _delay(self, counter: Counter, guesses: int) -> float:
         """Return the lock in seconds: 0 for the free attempts, then `first_delay`, doubled up to `max_delay`.

@@ -116,7 +116,7 @@ class Logins:
             password_hash = self.passwords.hash(new)
         with self.store.writing() as transaction:
             if self.revocations.has_ended(transaction, login):
-                raise SessionEnded("your session was ended")
+                raise SessionEnded("your session was ended", reason=f"the session of {login.name} was ended")
             self._refuse_if_changed(transaction, account)
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)

@@ -1,6 +1,7 @@
 """The limits on registrations, for accounts and for identify's names: per source and hour, and in all.
 
-It counts the rows of a table, in the caller's transaction. It knows neither names nor sockets.
+It counts the rows of a table, in the caller's transaction. A row that lies in the future, written while the clock was
+wrong, counts only in all. It knows neither names nor sockets.
 """
 
 from sqlalchemy import Connection, Table, func, select
@@ -8,7 +9,7 @@ from sqlalchemy import Connection, Table, func, select
 from common.errors import Refusal
 from server.settings import RegistrationLimits
 
-_HOUR = 3600.0
+HOUR = 3600.0  # seconds
 
 
 def refuse_too_many(
@@ -16,7 +17,7 @@ def refuse_too_many(
 ) -> None:
     """Raise Refusal, which names the limit, if `table` may not have one more row from `source`."""
     rows = select(func.count()).select_from(table)
-    recent = rows.where(table.c.source == source, table.c.created > now - _HOUR)
+    recent = rows.where(table.c.source == source, table.c.created > now - HOUR, table.c.created <= now)
     if transaction.execute(recent).scalar_one() >= limits.per_address_per_hour:
         raise Refusal(
             "one address may register {most} names in an hour, and no more", most=limits.per_address_per_hour

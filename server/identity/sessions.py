@@ -2,6 +2,7 @@
 
 A token is 256 random bits; the store holds only its SHA-256. A session outlives its tokens: a renewal replaces the
 hash, and the previous token stays valid for 30 seconds more, so that a client that misses the answer can come back.
+A time that lies in the future comes from a clock that was wrong. It counts as now, and the next write corrects it.
 This module knows no passwords and no sockets, and works in the caller's transaction.
 """
 
@@ -10,21 +11,26 @@ import secrets
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import Case, Column, Connection, and_, bindparam, case, delete, func, or_, select, update
 
 from server.identity.revocations import Revocations
 from server.settings import SessionOptions
 from server.store.database import Store
 from server.store.tables import sessions
 
-_PREVIOUS_TOKEN_LIFETIME = 30.0  # seconds
+PREVIOUS_TOKEN_LIFETIME = 30.0  # seconds
 _LONGEST_TOKEN = 256  # characters
 
 _IS_ALIVE = and_(sessions.c.created > bindparam("oldest"), sessions.c.last_used > bindparam("oldest_use"))
-_IS_PREVIOUS = and_(sessions.c.previous_hash == bindparam("hash"), sessions.c.previous_until > bindparam("now"))
+_IS_PREVIOUS = and_(
+    sessions.c.previous_hash == bindparam("hash"),
+    sessions.c.previous_until > bindparam("now"),
+    sessions.c.previous_until <= bindparam("latest_end"),
+)
 _BY_TOKEN = select(sessions).where(or_(sessions.c.token_hash == bindparam("hash"), _IS_PREVIOUS), _IS_ALIVE)
 _IS_OF_OWNER = sessions.c.account_id == bindparam("owner")
-_NEWEST = select(sessions.c.id).where(_IS_OF_OWNER).order_by(sessions.c.created.desc(), sessions.c.id.desc())
+# By number and not by time: sessions of a clock that was ahead must not count as newer than one of today.
+_NEWEST = select(sessions.c.id).where(_IS_OF_OWNER).order_by(sessions.c.id.desc())
 _END_OLDEST = delete(sessions).where(_IS_OF_OWNER, sessions.c.id.not_in(_NEWEST.limit(bindparam("kept"))))
 
 
@@ -68,17 +74,18 @@ class Sessions:
             return None
         now = self._store.now(transaction)
         token_hash = _hash(token)
-        row = transaction.execute(
-            _BY_TOKEN, {"hash": token_hash, "now": now, **self._oldest_alive(now)}
-        ).one_or_none()
+        latest_end = now + PREVIOUS_TOKEN_LIFETIME
+        values = {"hash": token_hash, "now": now, "latest_end": latest_end, **self._oldest_alive(now)}
+        row = transaction.execute(_BY_TOKEN, values).one_or_none()
         if row is None:
             return None
+        is_from_future = max(row.created, row.token_issued, row.last_used) > now
         is_previous = row.token_hash != token_hash
         return Found(
             session_id=row.id,
             account_id=row.account_id,
             renewal_due=is_previous or row.token_issued <= now - self._options.renew_after,
-            note_due=row.last_used <= now - min(60.0, self._options.idle / 10),
+            note_due=is_from_future or row.last_used <= now - min(60.0, self._options.idle / 10),
         )
 
     def renew(self, transaction: Connection, session_id: int) -> str:
@@ -87,9 +94,10 @@ class Sessions:
         token, token_hash = _new_token()
         values: dict[str, Any] = {
             "previous_hash": sessions.c.token_hash,
-            "previous_until": now + _PREVIOUS_TOKEN_LIFETIME,
+            "previous_until": now + PREVIOUS_TOKEN_LIFETIME,
             "token_hash": token_hash,
             "token_issued": now,
+            "created": _not_after(sessions.c.created, now),
             "last_used": now,
         }
         transaction.execute(update(sessions).where(sessions.c.id == session_id).values(values))
@@ -98,7 +106,12 @@ class Sessions:
     def note_use(self, transaction: Connection, session_id: int) -> None:
         """Store that the session is used now, so that it does not expire."""
         now = self._store.now(transaction)
-        transaction.execute(update(sessions).where(sessions.c.id == session_id).values(last_used=now))
+        values = {
+            "token_issued": _not_after(sessions.c.token_issued, now),
+            "created": _not_after(sessions.c.created, now),
+            "last_used": now,
+        }
+        transaction.execute(update(sessions).where(sessions.c.id == session_id).values(values))
 
     def count(self, transaction: Connection) -> dict[int, int]:
         """Return how many sessions that have not expired each account has, by account id."""
@@ -119,6 +132,11 @@ class Sessions:
         ended = transaction.execute(delete(sessions).where(sessions.c.account_id == account_id)).rowcount
         self._revocations.add(transaction, account_id)
         return ended
+
+
+def _not_after(column: "Column[float]", now: float) -> "Case[float]":
+    """Return an expression for the time in this column, or `now` if it lies in the future."""
+    return case((column > now, now), else_=column)
 
 
 def _new_token() -> tuple[str, bytes]:

@@ -1,7 +1,8 @@
 """The thread that ends the open connections of ended sessions. Each process has one.
 
 Another process or an administrator can end a session that has open connections here, so the thread polls the store.
-It also clears old rows once an hour. It knows no sockets: each connection gives it a function that ends it.
+It also clears old rows once an hour, and corrects times in the store when the clock is set back. It knows no sockets:
+each connection gives it a function that ends it.
 """
 
 import logging
@@ -13,13 +14,14 @@ from dataclasses import dataclass
 from itertools import chain
 
 from common.errors import SessionEnded, StoreUnavailable
-from server.identity.housekeeping import clear
+from server.identity.housekeeping import clear, correct_future
 from server.identity.revocations import Login, Revocations
 from server.store.database import Store
 
 LOG = logging.getLogger("porter.server")
 _INTERVAL = 0.6  # seconds; with the time for the ending itself, a connection is ended within one second
 _HOUR = 3600.0
+_CLOCK_TOLERANCE = 1.0  # seconds
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,7 +61,7 @@ class Watcher:
             if seen > login.revision:  # `poll` does not read these revocations again
                 with self._store.reading() as transaction:
                     if self._revocations.has_ended(transaction, login):
-                        raise _session_ended()
+                        raise _session_ended(login)
             yield
         finally:
             with self._lock:
@@ -80,14 +82,14 @@ class Watcher:
                 with self._lock:
                     for watched in self._watched.get(revocation.account_id, ()):
                         if revocation.ends(watched.login):
-                            watched.end(_session_ended())
+                            watched.end(_session_ended(watched.login))
                     self._latest_seen = revocation.number
             if latest < self._latest_seen:
                 # An older copy of the store was restored, and the revocations since that copy are lost. So all
                 # connections end.
                 with self._lock:
                     for watched in chain.from_iterable(self._watched.values()):
-                        watched.end(_session_ended())
+                        watched.end(_session_ended(watched.login))
                     self._latest_seen = latest
 
     def close(self) -> None:
@@ -98,11 +100,19 @@ class Watcher:
     def _run(self) -> None:
         failing = False
         clear_at = time.monotonic()
+        difference = _clock_difference()
         while True:
             try:
                 self.poll()
+                set_back = difference - _clock_difference()
+                if set_back > _CLOCK_TOLERANCE:
+                    correct_future(self._store)
+                    LOG.warning("the clock was set back by %d seconds", round(set_back))
+                    difference -= set_back
+                difference = max(difference, _clock_difference())
                 if time.monotonic() >= clear_at:
                     clear_at = time.monotonic() + _HOUR
+                    correct_future(self._store)
                     clear(self._store)
                 failing = False
             except StoreUnavailable as error:
@@ -115,5 +125,10 @@ class Watcher:
                 return
 
 
-def _session_ended() -> SessionEnded:
-    return SessionEnded("your session was ended")
+def _clock_difference() -> float:
+    """Return by how many seconds the clock of this machine is ahead of the monotonic clock, which nobody can set."""
+    return time.time() - time.monotonic()
+
+
+def _session_ended(login: Login) -> SessionEnded:
+    return SessionEnded("your session was ended", reason=f"the session of {login.name} was ended")

@@ -55,6 +55,12 @@ class Behaviour:
         client.expect(Kind.SET_TOKEN, "")
         client.expect(Kind.TEXT)
 
+    def test_the_log_says_whose_session_was_ended(self: Any) -> None:
+        thieves = [self.enter(server, self.token) for server in (self.here, self.there)]
+        self.ends_soon([*thieves, self.owner], lambda: self.administer("logout", "alice"))
+        self.here.log.wait_for("the session of Alice was ended", count=2)
+        self.there.wait_for_log("the session of Alice was ended")
+
     def test_a_logout_ends_its_session_on_every_server_and_no_other_session(self: Any) -> None:
         thieves = [self.enter(server, self.token) for server in (self.here, self.there)]
         other = self.there.talk("127.0.0.1")

@@ -1,7 +1,13 @@
 """./run.sh users: the administrator's commands, also while a server runs."""
 
 import json
+import os
+import pwd
+import stat
 import sys
+import time
+import unittest
+from datetime import datetime
 
 import pexpect
 
@@ -24,7 +30,8 @@ class Users(PorterTestCase):
     def test_an_account_is_added_listed_and_removed(self) -> None:
         self.assertEqual((0, "Alice is added\n", ""), self.users("add", "Alice", input="correct horse\nmore\n"))
         (account,) = json.loads(self.users("list", "--json")[1])
-        self.assertEqual({"name", "disabled", "blocked", "created", "last_login", "sessions"}, set(account))
+        keys = {"name", "disabled", "blocked", "locked_until", "created", "last_login", "sessions"}
+        self.assertEqual(keys, set(account))
         self.assertEqual(("Alice", False), (account["name"], account["disabled"]))
         self.assertRegex(
             self.users("list")[1], r"NAME +STATE +CREATED +LAST LOGIN +SESSIONS\nAlice +enabled .* never +0\n"
@@ -38,6 +45,7 @@ class Users(PorterTestCase):
             (["add", "alice"], "correct horse\n", "alice exists already"),
             (["add", "a1ice"], "correct horse\n", "looks like"),
             (["add", "a b"], "correct horse\n", "space"),
+            (["add", "\u0301"], "correct horse\n", "must not begin with a combining mark"),
             (["add", "bob"], "short\n", "at least 8"),
             (["add", "bob"], "", "standard input"),
             (["password", "nobody"], "correct horse\n", "no account 'nobody'"),
@@ -92,6 +100,83 @@ class Users(PorterTestCase):
             self.assertIn("127.0.0.7", self.users("addresses")[1])
             self.assertEqual(0, self.users("forget", "::ffff:127.0.0.7")[0])
             server.talk("127.0.0.7").expect(Kind.ASK)
+
+    def test_a_locked_account_is_listed_until_its_lock_ends(self) -> None:
+        lockout = {"lockout": {"free_attempts": 1, "first_delay": 1000, "max_delay": 1000}}
+        with self.server("auth", handlers={"auth": {"options": lockout}}) as server:
+            server.talk().register("Alice")
+            self.assertIn("  enabled  ", self.users("list")[1])
+            client = server.talk()
+            client.give_token()
+            before = time.time()
+            client.fail("Alice")
+            client.fail("Alice")
+            after = time.time()
+            (account,) = json.loads(self.users("list", "--json")[1])
+            self.assertTrue(before + 1000 <= account["locked_until"] <= after + 1000, account)
+            self.assertEqual((False, False), (account["blocked"], account["disabled"]))
+            moment = datetime.fromtimestamp(account["locked_until"]).astimezone().isoformat(timespec="seconds")
+            self.assertIn(f"  locked until {moment}  ", self.users("list")[1])
+            self.users("enable", "alice")
+            (account,) = json.loads(self.users("list", "--json")[1])
+            self.assertIsNone(account["locked_until"])
+
+    def test_each_act_is_a_line_in_the_log_and_a_question_is_none(self) -> None:
+        with self.server("identify") as server:
+            client = server.talk("127.0.0.7")
+            client.answer(Kind.ASK, "Bob")
+            client.expect(Kind.TEXT)
+        log = self.folder / "server.log"
+        log.unlink()
+        for arguments in (["list"], ["addresses"], ["disable", "nobody"]):
+            self.users(*arguments)
+        self.assertFalse(log.exists())
+        self.users("add", "Alice", input="correct horse\n")
+        self.users("password", "alice", input="another horse\n")
+        for arguments in (
+            ["disable", "alice"],
+            ["enable", "alice"],
+            ["logout", "alice"],
+            ["remove", "alice", "--yes"],
+        ):
+            self.users(*arguments)
+        self.users("forget", "127.0.0.7")
+        me = pwd.getpwuid(os.getuid()).pw_name
+        acts = (
+            "added Alice",
+            "changed the password of Alice",
+            "disabled Alice",
+            "enabled Alice",
+            "ended the sessions of Alice",
+            "removed Alice",
+            "forgot the name of 127.0.0.7",
+        )
+        lines = [line.partition(" INFO - ")[2] for line in log.read_text().splitlines()]
+        self.assertEqual([f"administrator {me} {act}" for act in acts], lines)
+        self.assertNotIn("horse", log.read_text())
+
+    def test_a_log_that_cannot_be_written_costs_a_warning_and_not_the_act(self) -> None:
+        self.write("file", "")
+        configuration = (self.folder / "logging.yaml").read_text()
+        in_a_file = configuration.replace(f"{self.folder}/server.log", f"{self.folder}/file/server.log")
+        unknown = "version: 1\nhandlers: {x: {class: no.such.Handler}}\n"
+        for name, text, warning in (("bob", in_a_file, "cannot write"), ("carol", unknown, "no.such.Handler")):
+            self.write("logging.yaml", text)
+            status, out, errors = self.users("add", name, input="correct horse\n")
+            self.assertEqual((0, f"{name} is added\n"), (status, out))
+            self.assertIn(warning, errors)
+            self.assertNotIn("Traceback", errors)
+        self.assertEqual(["bob", "carol"], self.names())
+
+    @unittest.skipIf(os.geteuid() != 0, "only root can give a file to another user")
+    def test_a_log_that_root_makes_belongs_to_the_owner_of_its_folder(self) -> None:
+        configuration = (self.folder / "logging.yaml").read_text()
+        self.write("logging.yaml", configuration.replace("server.log", "logs/server.log"))
+        os.chown(self.folder, 65534, 65534)
+        self.users("add", "Alice", input="correct horse\n")
+        for path in (self.folder / "logs", self.folder / "logs/server.log"):
+            self.assertEqual((65534, 65534), (path.stat().st_uid, path.stat().st_gid))
+        self.assertEqual(0o640, stat.S_IMODE((self.folder / "logs/server.log").stat().st_mode))
 
     def test_the_module_runs_as_a_program(self) -> None:
         done = run_program(self.folder, "server.administration.users", "list", PORTER_CONFIG=self.path)

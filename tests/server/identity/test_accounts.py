@@ -34,6 +34,11 @@ class Behaviour:
         self.assertEqual("Alice", self.find("alice").name)
         self.assertIsNone(self.find("bob"))
 
+    def test_not_even_an_administrator_adds_a_name_that_begins_with_a_mark(self: Any) -> None:
+        with self.assertRaisesRegex(Refusal, "a name must not begin with a combining mark"):
+            self.add("\u0301")
+        self.assertIsNone(self.find("\u0301"))
+
     def test_no_two_accounts_have_the_same_name_or_a_similar_one(self: Any) -> None:
         self.add("coco")
         self.add("Paypal")

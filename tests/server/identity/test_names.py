@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from common.errors import Refusal
-from server.identity.names import account_name, label, refuse_mixed_scripts, refuse_new, skeletons
+from server.identity.names import account_name, label, refuse_malformed, refuse_new, skeletons
 from tests.support import scaled
 
 
@@ -51,10 +51,10 @@ class AccountNames(unittest.TestCase):
 
     def test_scripts_may_be_mixed_only_if_they_belong_together(self) -> None:
         for good in ("alice1_", "алиса", "山田たろう", "김철수", "Ελένη", "müller"):
-            refuse_mixed_scripts(account_name(good))
+            refuse_malformed(account_name(good))
         for bad in ("аlice", "alιce", "боb"):
             with self.subTest(bad), self.assertRaisesRegex(Refusal, "one script"):
-                refuse_mixed_scripts(account_name(bad))
+                refuse_malformed(account_name(bad))
 
     def test_names_that_look_alike_share_a_skeleton(self) -> None:
         for one, other in (
@@ -125,7 +125,101 @@ class AccountNames(unittest.TestCase):
         self.assertLess(time.process_time() - start, scaled(0.1))
 
 
+class MarksAndJoiners(unittest.TestCase):
+    """The rules of RFC 8264, UAX #31 and UTS #39, each with a name that it refuses and one that it allows."""
+
+    def take(self, typed: str) -> None:
+        refuse_new(account_name(typed))
+
+    def test_marks_and_joiners_out_of_place_are_refused_in_new_names(self) -> None:
+        for typed, reason in (
+            ("\u0301", "begin with a combining mark"),
+            ("\u0301alice", "begin with a combining mark"),
+            ("\u0903\u0915", "begin with a combining mark"),  # a spacing mark, Devanagari
+            ("\uff9e\uff76", "begin with a combining mark"),  # half-width, which becomes U+3099
+            ("a\u0301\u0302\u0303\u0304\u0306", "at most 4"),
+            ("\u00e1\u0302\u0303\u0304\u0306", "at most 4"),  # the same, composed
+            ("a\u0302\u0302", "all different"),
+            ("\u00e1\u0301", "all different"),
+            ("\u0915\u094d\u200c", "such a character"),  # ZWNJ at the end
+            ("\u0915\u094d\u200d\u093e", "follow a letter"),  # a vowel sign after ZWJ
+            ("a\u200db", "such a character"),
+            ("a\u200cb", "such a character"),
+            ("a\u00b7b", "such a character"),  # middle dot: only between two l
+            ("\u03b1\u0375", "such a character"),  # keraia: only before Greek
+            ("\u05f3\u05d2", "such a character"),  # geresh: only after Hebrew
+            ("a\u30fbb", "such a character"),  # Katakana middle dot: only with Japanese
+            ("\u0627\u0661\u06f2\u0627", "such a character"),  # Arabic digits of two kinds
+            ("a\u20dd", "such a character"),  # an enclosing mark
+        ):
+            with self.subTest(ascii(typed)), self.assertRaisesRegex(Refusal, reason):
+                self.take(typed)
+
+    def test_names_of_living_languages_are_allowed(self) -> None:
+        for typed in (
+            "Nguyễn",
+            unicodedata.normalize("NFD", "Nguyễn"),
+            "\u1fa7",  # Greek with three marks
+            "हिन्दी",
+            "\u0915\u094d\u200d\u0937",  # ZWJ after a virama
+            "\u0915\u094d\u200c\u0937",  # ZWNJ after a virama
+            "\u0d28\u0d4d\u200d",  # a chillu of Malayalam, which ends with ZWJ
+            "\u0dc1\u0dca\u200d\u0dbb\u0dd3",  # Sinhala, as in Sri Lanka
+            "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",  # ZWNJ in Persian
+            "محمد",
+            "مُحَمَّد",
+            "שָׁלוֹם",
+            "김철수",
+            unicodedata.normalize("NFD", "김철수"),
+            "สมชาย",
+            "山田たろう",
+            "ガ",
+            "ｶﾞ",
+            "col·la",
+            "\u0627\u0661\u0662",
+            "İstanbul",
+            "o\u02bcneil",
+        ):
+            with self.subTest(ascii(typed)):
+                self.take(typed)
+
+    def test_an_old_name_of_this_kind_can_still_be_looked_up(self) -> None:
+        self.assertEqual("\u0301a", account_name("\u0301A").canonical)
+
+    def test_names_that_differ_by_joiners_or_a_second_dot_look_alike(self) -> None:
+        for one, other in (
+            ("\u0915\u094d\u200d\u0937", "\u0915\u094d\u0937"),
+            ("\u0915\u094d\u200c\u0937", "\u0915\u094d\u200d\u0937"),
+            ("i\u0307van", "ivan"),
+            ("İvan", "ivan"),
+            ("bej\u0307", "bej"),
+        ):
+            with self.subTest(ascii(one)):
+                self.assertTrue(skeletons(account_name(one)) & skeletons(account_name(other)))
+
+
 class Labels(unittest.TestCase):
+    def test_marks_out_of_place_are_refused(self) -> None:
+        for typed, reason in (
+            ("\u0301", "begin with a combining mark"),
+            ("\u0301Bob", "begin with a combining mark"),
+            ("  \u0301Bob", "begin with a combining mark"),
+            ("\u20ddBob", "begin with a combining mark"),
+            ("\u00b4", "begin with a combining mark"),  # an accent alone becomes a space with a mark
+            ("Bob \u0301Smith", "follow a letter"),
+            ("Bob\u00a0\u0301Smith", "follow a letter"),
+            ("Bob\u00b4s PC", "follow a letter"),
+            ("B\u0301\u0302\u0303\u0304\u0306", "at most 4"),
+            ("\U0001f469\u200d\U0001f4bb", "such a character"),
+        ):
+            with self.subTest(ascii(typed)), self.assertRaisesRegex(Refusal, reason):
+                label(typed)
+
+    def test_names_of_living_languages_and_emoji_are_allowed(self) -> None:
+        for good in ("Nguyễn Văn", "हिन्दी", "محمد ١٢", "김 철수", "😀 Bob", "🇩🇪", "a\u20dd", "Bob's PC"):
+            with self.subTest(ascii(good)):
+                self.assertEqual(good, label(good))
+
     def test_inner_spaces_are_allowed_and_outer_and_double_ones_removed(self) -> None:
         self.assertEqual("Bob the Builder", label("  Bob   the Builder "))
 

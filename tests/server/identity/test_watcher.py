@@ -1,17 +1,44 @@
 """The watcher: it ends sessions that were ended elsewhere, and survives a store that cannot be used."""
 
+import queue
 import sqlite3
 import threading
+import time
 from collections.abc import Callable
 from unittest import mock
 
+from sqlalchemy import select, update
+
 from common.errors import SessionEnded, StoreUnavailable
 from server.identity import watcher
+from server.identity.housekeeping import correct_future
 from server.identity.revocations import Login, Revocations
 from server.identity.watcher import Watcher
 from server.store.database import Store
+from server.store.tables import revocations
 from tests.server.store_case import StoreTestCase
 from tests.support import PATIENCE, scaled
+
+
+class _Clock:
+    """A clock that is `ahead` of the monotonic one by some seconds, in place of the module `time`."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+        self._read: queue.Queue[float] = queue.Queue()
+
+    def monotonic(self) -> float:
+        return time.monotonic()
+
+    def time(self) -> float:
+        self._read.put(self.ahead)
+        return time.monotonic() + self.ahead
+
+    def wait_until_read(self) -> None:
+        """Wait until a whole round of the watcher has read the clock as it is now."""
+        for _ in range(3):
+            while self._read.get(timeout=PATIENCE) != self.ahead:
+                pass
 
 
 def login(account_id: int, session_id: int, revision: int = 0) -> Login:
@@ -135,3 +162,52 @@ class WatcherTests(StoreTestCase):
         ):
             self.start(interval=scaled(0.01))
             self.assertTrue(cleared.wait(PATIENCE))
+
+    def test_the_error_names_the_owner_of_the_session_for_the_log_only(self) -> None:
+        errors: list[SessionEnded] = []
+        watching = self.start()
+        with watching.watching(login(1, 10), errors.append):
+            self.revoke(1)
+            watching.poll()
+        with self.assertRaises(SessionEnded) as caught, watching.watching(login(1, 11), self.fail):
+            self.fail("came in")
+        for error in (*errors, caught.exception):
+            self.assertEqual(("your session was ended", "the session of Alice was ended"), (str(error), error.reason))
+
+    def test_times_from_the_future_are_corrected_at_the_start_and_when_the_clock_is_set_back(self) -> None:
+        with self.store.writing() as transaction:
+            self.revocations.add(transaction, 1)
+        corrected = threading.Event()
+        clock = _Clock()
+
+        def correct(store: Store) -> None:
+            correct_future(store)
+            corrected.set()
+
+        def is_corrected() -> bool:
+            self.assertTrue(corrected.wait(PATIENCE))
+            with self.store.reading() as transaction:
+                return transaction.scalar(select(revocations.c.created)) == self.now
+
+        def move_to_the_future() -> None:
+            with self.store.writing() as transaction:
+                transaction.execute(update(revocations).values(created=self.now + 86400))
+            corrected.clear()
+
+        move_to_the_future()
+        with (
+            mock.patch.object(watcher, "time", clock),
+            mock.patch.object(watcher, "correct_future", correct),
+            self.assertLogs("porter.server", "WARNING") as logged,
+        ):
+            watching = Watcher(self.store, scaled(0.01))
+            try:
+                self.assertTrue(is_corrected())
+                move_to_the_future()
+                clock.ahead = 86400.0
+                clock.wait_until_read()
+                clock.ahead = 0.0
+                self.assertTrue(is_corrected())
+            finally:
+                watching.close()
+        self.assertEqual(["WARNING:porter.server:the clock was set back by 86400 seconds"], logged.output)
