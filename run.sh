@@ -120,10 +120,13 @@ client)
     shift
     start client "$@"
     ;;
-check | users)
-    command=$1
+check)
     shift
-    start "server.$command" "$@"
+    start server.check "$@"
+    ;;
+users)
+    shift
+    start server.administration.users "$@"
     ;;
 clients | top | store | reset | demo | completion)
     echo "run.sh: '$1' is not built yet" >&2

@@ -1,5 +1,6 @@
 """The client's configuration: four keys, checked without pydantic, which would double the time to start."""
 
+import contextlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -24,8 +25,9 @@ class Settings:
 
 def load(path: Path) -> Settings:
     """Read and check the file; without a file, use the defaults. Raise ConfigurationError with all problems."""
-    if not path.exists():
-        return Settings()
+    with contextlib.suppress(OSError):  # a folder that cannot be entered: reading says so
+        if not path.exists():
+            return Settings()
     document = yamlfile.read(path)
     problems: list[Problem] = list(document.problems)
     wanted = {field.name: field.type for field in fields(Settings)}

@@ -76,7 +76,7 @@ def _damaged_venv(error: ImportError) -> PorterError:
         with contextlib.suppress(OSError):
             stamp.unlink()
     return Unavailable(
-        "{reason}: {folder} is damaged. Start again, and run.sh makes it anew; or remove it",
+        "{reason}: {folder} is damaged; start again, and run.sh makes it anew",
         reason=error,
         folder=venv,
     )

@@ -146,5 +146,11 @@ class HandlersPage(PorterTestCase):
         words.write_text(words.read_text().replace("prompt:", "promt:"))
         self.assertEqual(re.findall(r"^examples/words.yaml:.*\n", self.page, re.MULTILINE)[-1], self.output(check[0]))
 
+    def test_each_command_of_run_sh_starts_something(self) -> None:
+        shutil.copytree(PROJECT_ROOT / "benchmarks", self.project / "benchmarks")
+        for command in ("", "help", "client", "check", "users", "bench"):
+            usage = self.output(f"./run.sh {command} {'' if command == 'help' else '--help'}")
+            self.assertTrue(usage.startswith("usage: ./run.sh"), f"{command}: {usage}")
+
     def output(self, command: str) -> str:
         return self.sh(command).communicate(timeout=PATIENCE)[0]

@@ -3,8 +3,10 @@
 This module holds the conversation only. The rules and the stored data are the business of logins.py.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from functools import partial
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from common.errors import Busy, Refusal
 from server.handlers.handler import Handler
@@ -17,6 +19,7 @@ if TYPE_CHECKING:
     from server.identity.revocations import Login
 
 _TRIES = 3
+_Result = TypeVar("_Result")
 _HELP = """\
 /help        this list
 /whoami      the name you are logged in with
@@ -55,6 +58,8 @@ class AuthHandler(Handler):
         lockout: LockoutOptions = LockoutOptions()
 
     options: Options
+    _tries = _TRIES
+    """How many refusals are left."""
     shared: "Logins"
 
     @classmethod
@@ -101,21 +106,26 @@ class AuthHandler(Handler):
         return login
 
     def _log_in(self) -> "Login | None":
-        """Ask until a login succeeds. Return it, or None after three refusals; Busy does not count as one."""
-        refusals = 0
-        while refusals < _TRIES:
-            try:
-                return self._log_in_once()
-            except Busy as busy:
-                self.log.warning("login not checked: too busy")
-                self.error(str(busy))
-            except Refusal as refusal:
-                refusals += 1
-                self.log.warning("login refused: %s", refusal.reason)
-                self.error(str(refusal))
+        """Return the new login, or None after three refusals. A busy server is no refusal."""
+        login = None
+        while login is None and self._tries > 0:
+            login = self._attempt(self._log_in_once)
+        return login
+
+    def _attempt(self, step: Callable[[], _Result | None]) -> _Result | None:
+        """Take a step. A refusal is told to the client, counts as a try, and gives None."""
+        try:
+            return step()
+        except Busy as busy:
+            self.log.warning("login not checked: too busy")
+            self.error(str(busy))
+        except Refusal as refusal:
+            self._tries -= 1
+            self.log.warning("login refused: %s", refusal.reason)
+            self.error(str(refusal))
         return None
 
-    def _log_in_once(self) -> "Login":
+    def _log_in_once(self) -> "Login | None":
         """Ask for name and password once; log in, or register a new name."""
         from server.identity.logins import IMPOSSIBLE
         from server.identity.names import account_name
@@ -135,13 +145,22 @@ class AuthHandler(Handler):
         self.log.info("%s logged in", login.name)
         return login
 
-    def _register(self, name: "AccountName") -> "Login":
-        login = self.shared.register(name, self._ask_new_password("New name. Choose a password: "), self.address)
+    def _register(self, name: "AccountName") -> "Login | None":
+        """Register a new account. A refused password is asked again, and the name is not."""
+        password = None
+        while password is None and self._tries > 0:
+            password = self._attempt(partial(self._ask_new_password, "New name. Choose a password"))
+        if password is None:
+            return None
+        login = self.shared.register(name, password, self.address)
         self.log.info("%s registered and logged in", login.name)
         return login
 
     def _ask_new_password(self, prompt: str) -> str:
-        password = self.ask_secret(prompt)
+        """Ask for a password that an account may have, twice. Raise Refusal before the repetition if it may not."""
+        least = self.options.passwords.min_length
+        password = self.ask_secret(f"{prompt} (at least {least} characters): ")
+        self.shared.passwords.check_new(password)
         if self.ask_secret("Repeat the password: ") != password:
             raise Refusal("the two passwords differ")
         return password
@@ -177,7 +196,7 @@ class AuthHandler(Handler):
         elif line == "/password":
             present = self.ask_secret("Current password: ")
             try:
-                return _ChangePassword(present, self._ask_new_password("New password: "))
+                return _ChangePassword(present, self._ask_new_password("New password"))
             except Refusal as refusal:
                 self.error(str(refusal))
         elif line in ("/logout", "/logout-all"):

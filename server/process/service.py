@@ -164,7 +164,7 @@ class Service:
 
 
 def log_listening(description: str, listener: socket.socket, configuration: Configuration) -> None:
-    """Log that the server listens, the addresses that others can type, and whether its certificate is about to end."""
+    """Log that the server listens, what others can type to reach it, and whether its certificate is about to end."""
     LOG.info("listening on %s", description)
     if addresses := reachable_at(listener):
         LOG.info("others reach it at %s", ", ".join(addresses))

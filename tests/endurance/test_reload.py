@@ -109,7 +109,7 @@ class Secure(Behaviour, PorterTestCase):
         ensure(self.folder / "new.pem", self.folder / "new-key.pem")
         (self.folder / "new-key.pem").replace(key)
         server.signal(signal.SIGHUP)  # the key is new and the certificate is old: they do not match
-        server.wait_for_log("not reloaded: cannot use the certificate")
+        server.wait_for_log(": tls.certificate: cannot use the certificate")
         self.assertEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
         (self.folder / "new.pem").replace(certificate)
         self.reload(server)

@@ -90,14 +90,28 @@ class Behaviour:
         with self.server("auth") as server:
             client = server.talk()
             client.give_token()
-            for passwords, reason in ((("one horse", "two horses"), "differ"), (("short", "short"), "at least 8")):
-                client.answer(Kind.ASK, "Alice")
-                for password in passwords:
-                    client.answer(Kind.SECRET, password)
-                self.assertIn(reason, client.expect(Kind.ERROR))
             client.answer(Kind.ASK, "a b")
             self.assertIn("space", client.expect(Kind.ERROR))
+            client.answer(Kind.ASK, "Alice")
+            client.answer(Kind.SECRET, "one horse")
+            client.answer(Kind.SECRET, "two horses")
+            self.assertIn("differ", client.expect(Kind.ERROR))
+            self.assertIn("(at least 8 characters)", client.answer(Kind.SECRET, "short"))
+            self.assertIn("at least 8", client.expect(Kind.ERROR))
             client.expect_end()
+
+    def test_a_refused_password_is_asked_again_and_the_name_is_not(self: Any) -> None:
+        with self.server("auth") as server:
+            client = server.talk()
+            client.give_token()
+            client.answer(Kind.ASK, "Alice")
+            for _ in range(2):
+                client.answer(Kind.SECRET, "short")
+                client.expect(Kind.ERROR)
+            client.answer(Kind.SECRET, "correct horse")
+            client.answer(Kind.SECRET, "correct horse")
+            client.expect(Kind.SET_TOKEN)
+            client.expect(Kind.TEXT, "Hello, Alice!")
 
     def test_a_name_that_looks_like_another_cannot_be_registered(self: Any) -> None:
         with self.server("auth") as server:

@@ -47,10 +47,6 @@ class Missing(Handler):
         open("/no/such/file").close()
 
 
-class Unwritten(Handler):
-    pass
-
-
 class Handlers(PorterTestCase):
     def serve(self, name: str, **options: Any) -> Any:
         entry = {"class": f"{__name__}:{name}", "options": options}
@@ -107,12 +103,6 @@ class Handlers(PorterTestCase):
         with self.serve("Missing") as server:
             server.talk().expect(Kind.ERROR, "internal error")
             server.log.wait_for("ERROR 127.0.0.1")
-
-    def test_the_log_names_the_handler_that_lacks_converse(self) -> None:
-        with self.serve("Unwritten") as server:
-            server.talk().expect(Kind.ERROR, "internal error")
-            server.log.wait_for("ERROR")
-        self.assertIn("Unwritten has no method converse", (self.folder / "server.log").read_text())
 
     def test_shared_objects_are_prepared_once(self) -> None:
         made = []

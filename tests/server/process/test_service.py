@@ -11,12 +11,12 @@ from common.wire.framing import encode
 from common.wire.kinds import Kind
 from common.wire.tls import fingerprint
 from server.configuration.certificate import ensure
-from server.handlers.handler import Handler
+from server.handlers.echo import EchoHandler
 from server.process.service import Service
 from tests.support import PorterTestCase, at_once
 
 
-class Unprepared(Handler):
+class Unprepared(EchoHandler):
     @classmethod
     def prepare(cls, options: object, resources: object) -> object:
         return 1 / 0
@@ -63,8 +63,8 @@ class Start(PorterTestCase):
         command = ["openssl", "pkcs8", "-topk8", "-in", "k.pem", "-out", "e.pem", "-passout", "pass:x"]
         subprocess.run(command, cwd=self.folder, check=True)
         pair = {"enabled": True, "certificate": str(self.folder / "c.pem"), "key": str(self.folder / "e.pem")}
-        with self.assertRaisesRegex(Unavailable, "the key is encrypted"):
-            Service(self.configuration(tls=pair))
+        with self.assertRaisesRegex(ConfigurationError, r"tls\.certificate: .*: the key is encrypted"):
+            self.configuration(tls=pair)
 
     def test_a_store_that_cannot_be_opened_is_unavailable(self) -> None:
         self.write("file", "")
@@ -127,9 +127,10 @@ class Reload(PorterTestCase):
             wrong = self.write("wrong.yaml", "version: 1\nroot: {handlers: [nosuch]}\n")
             with self.assertRaises(ConfigurationError):
                 server.service.apply(self.configuration(mode="identify", logging=str(wrong)))
+            configuration = self.configuration(mode="identify")
             (self.folder / "data" / "tls" / "key.pem").write_text("no key")
             with self.assertRaises(Unavailable):
-                server.service.apply(self.configuration(mode="identify"))
+                server.service.apply(configuration)
             client = server.connect()
             client.send_message("still an echo")
             self.assertEqual("still an echo", client.receive_message())
