@@ -44,7 +44,7 @@ class Connection:
                 self.socket.do_handshake()
             except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
                 return False
-            except ssl.SSLEOFError as error:
+            except (ssl.SSLEOFError, ssl.SSLZeroReturnError) as error:
                 raise ConnectionResetError(_HANDSHAKE_CUT) from error
         return True
 

@@ -17,6 +17,8 @@ from common.wire.deadline import Deadline
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import LARGEST_CHUNK
 
+# How an end of the stream without close_notify is told: the second by CPython 3.11.2, as Debian 12 has it.
+_ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
 _NO_HANDSHAKE = "the TLS handshake was not complete after {seconds:g} seconds"
 _HEADER, _CHUNK = 5, 16384  # bytes: the header of a TLS record, and the most text that one holds (RFC 8446, 5.1)
 # TLS gets one record at a time. Its buffers grow to the size of their input, and never shrink again.
@@ -59,7 +61,7 @@ class SecureMessageSocket(MessageSocket):
         try:
             self._retry(self._shake_hands, select.POLLIN, deadline, self.stop)
         except ConnectionLost as lost:
-            if isinstance(lost.__cause__, ssl.SSLEOFError):
+            if isinstance(lost.__cause__, _ENDED):
                 raise ConnectionLost("the peer ended the connection during the TLS handshake") from lost
             if isinstance(lost.__cause__, ssl.SSLError):
                 raise _explained(lost.__cause__) from lost
@@ -142,15 +144,17 @@ class SecureMessageSocket(MessageSocket):
             while not pieces or self._arrived.pending:
                 pieces.append(self._tls.read(_CHUNK))
                 if not pieces[-1]:
+                    if self._arrived.eof:  # CPython 3.11.2 takes it for close_notify
+                        raise ssl.SSLEOFError
                     self.has_ended = True  # close_notify: more bytes may still come on the wire
                     break
         except ssl.SSLWantReadError:
             pass
-        except ssl.SSLZeroReturnError:  # close_notify, when ours has been sent before
-            pieces.append(b"")
-            self.has_ended = True
         except ssl.SSLError as error:
-            raise self._lost(error) from error
+            if not isinstance(error, ssl.SSLZeroReturnError) or self._arrived.eof:
+                raise self._lost(error) from error
+            pieces.append(b"")  # close_notify, after ours
+            self.has_ended = True
         if self._leaving.pending:
             self._let_out()  # an answer that TLS itself gives
         return pieces
@@ -193,7 +197,7 @@ class SecureMessageSocket(MessageSocket):
         super()._send_all(self._leaving.read())
 
     def _lost(self, error: OSError) -> ConnectionLost:
-        if isinstance(error, ssl.SSLEOFError):
+        if isinstance(error, _ENDED):
             return ConnectionLost("the peer ended the connection without close_notify")
         return super()._lost(error)
 
