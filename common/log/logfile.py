@@ -56,6 +56,13 @@ class RotatingFileHandler(logging.handlers.RotatingFileHandler):
                     os.close(new)
         return super()._open()
 
+    def close_file(self) -> None:
+        """Close the file. The next record opens it again."""
+        with self.lock or contextlib.nullcontext():
+            stream, self.stream = self.stream, None
+            if stream is not None:
+                stream.close()
+
     def emit(self, record: logging.LogRecord) -> None:
         self._write([self._encode(record)])
 

@@ -36,6 +36,7 @@ class WriteBehind(logging.handlers.MemoryHandler):
         self._is_wanted = threading.Event()
         self._has_room = threading.Event()
         self._is_stopping = threading.Event()
+        self._is_closed = False
         self._is_stuck = False
         self._written = 0
         self._lost = 0
@@ -71,6 +72,10 @@ class WriteBehind(logging.handlers.MemoryHandler):
         self._waiting.append(record)
         if self._thread is None:
             self._write_all()
+            if self._is_closed and isinstance(self.target, RotatingFileHandler):
+                # A thread that logs while dictConfig exchanges the handlers may still use this one. Not `close`: it
+                # takes the lock of the logging module, which dictConfig holds while it waits for the target's lock.
+                self.target.close_file()
         elif not self._is_wanted.is_set():
             self._is_wanted.set()
         return True
@@ -96,6 +101,7 @@ class WriteBehind(logging.handlers.MemoryHandler):
     def close(self) -> None:
         """End the thread. The logging library closes the target itself, after this handler."""
         self.stop()
+        self._is_closed = True
         logging.Handler.close(self)
 
     def _wait_for_room(self) -> bool:

@@ -169,17 +169,19 @@ class MessageSocket(WaitingSocket):
         The bytes that the peer still sends are read and dropped, up to `linger` seconds or 1 MiB. Closing a socket
         with unread input resets the connection, and the reset can overtake our last message.
         """
-        if self.fileno() >= 0:
-            with contextlib.suppress(OSError, ValueError, PorterError):
-                self.flush()
-                self._say_goodbye()
-            if not self.has_ended:  # otherwise close() is enough, and there is nothing to drop
-                with contextlib.suppress(OSError, PorterError):
-                    socket.socket.shutdown(self, socket.SHUT_WR)
-                    self._drop_input(linger)
-            if self.journal is not None:
-                self.journal.close(self)
-        self.close()
+        try:
+            if self.fileno() >= 0:
+                with contextlib.suppress(OSError, ValueError, PorterError):
+                    self.flush()
+                    self._say_goodbye()
+                if not self.has_ended:  # otherwise close() is enough, and there is nothing to drop
+                    with contextlib.suppress(OSError, PorterError):
+                        socket.socket.shutdown(self, socket.SHUT_WR)
+                        self._drop_input(linger)
+                if self.journal is not None:
+                    self.journal.close(self)
+        finally:  # also after a Ctrl-C in the midst of it
+            self.close()
 
     def _receive_more(self) -> str | None:
         """Wait for a message and return it. Return None if the peer has closed after the last one."""

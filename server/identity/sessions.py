@@ -116,7 +116,8 @@ class Sessions:
     def count(self, transaction: Connection) -> dict[int, int]:
         """Return how many sessions that have not expired each account has, by account id."""
         counts = select(sessions.c.account_id, func.count()).where(_IS_ALIVE).group_by(sessions.c.account_id)
-        return dict(transaction.execute(counts, self._oldest_alive(self._store.now(transaction))).tuples().all())
+        oldest = self._oldest_alive(self._store.now(transaction))
+        return {row[0]: row[1] for row in transaction.execute(counts, oldest)}
 
     def _oldest_alive(self, now: float) -> dict[str, float]:
         """Return the values for `_IS_ALIVE`: a live session was created and used after these times."""
