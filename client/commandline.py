@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import logging
 import os
+import re
 import socket
 import sys
 from functools import partial
@@ -37,6 +38,7 @@ from common.program import (
     port_number,
     print_warning,
 )
+from common.wire.waiting import Timeouts
 
 LOG = logging.getLogger("porter.client")
 _EPILOG = """\
@@ -75,6 +77,7 @@ def main() -> int:
             talk = partial(Conversation, connection, peer, Tokens(state, peer))
             if is_interactive:
                 return _on_terminal(talk, secret, state.file("history"), is_verbose=options.verbose)
+            connection.timeouts = Timeouts(send=options.timeout)
             patience = Patience(options.timeout, options.follow)
             return converse_in_pipe(talk(PipeScreen(is_verbose=options.verbose), secret), lines, patience)
         finally:
@@ -146,14 +149,20 @@ def _command_line() -> argparse.Namespace:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = 0.0
     if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds from 0 to 86400")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 86400")
     return seconds
 
 
 def _server(options: argparse.Namespace, settings: client_settings.Settings, *, asks: bool) -> Endpoint:
     host = options.host or environment("PORTER_HOST") or settings.host
+    if re.search(r"[\s/]", host):
+        origin = "--host" if options.host else "PORTER_HOST"
+        raise UsageError("{origin}: {host!r} is not a host name or an address", origin=origin, host=host[:60])
     origin = "PORTER_PORT" if options.port is None else "--port"
     given_port = options.port if options.port is not None else environment_port()
     port = settings.port if given_port is None else port_from(origin, given_port, lowest=1)

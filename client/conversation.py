@@ -58,6 +58,7 @@ class Conversation:
         self.question: Question | None = None
         self.has_spoken = False
         self.has_asked = False
+        self.questions = 0
         self.last_was_error = False
         self._peer = peer
         self._tokens = tokens
@@ -73,6 +74,11 @@ class Conversation:
     def peer(self) -> str:
         """Return the server as the user knows it, and whether TLS protects the connection."""
         return f"{self._peer.server} (TLS)" if self._peer.has_tls else f"{self._peer.server} (no TLS)"
+
+    @property
+    def has_credentials(self) -> bool:
+        """Return whether the client can log in by itself, with a token or a given secret."""
+        return self.secret is not None or bool(self._tokens.get())
 
     @property
     def has_ended(self) -> bool:
@@ -99,6 +105,8 @@ class Conversation:
     def send_answers(self) -> None:
         """Send the answers that need no user: the token, and the given secret."""
         answers, self._answers = self._answers, []
+        if self._has_ended_sending:
+            return  # the question came after our end, and gets no answer
         for kind, text in answers:
             self._send(kind, text)
 
@@ -127,7 +135,7 @@ class Conversation:
             raise NotPermitted(ended) if self._was_refused else Unavailable(ended)
         if self._was_refused:
             return ExitStatus.NOT_PERMITTED
-        if self.has_ended and self.last_was_error:
+        if self.has_ended and self.last_was_error and not self._has_ended_sending:
             return ExitStatus.UNAVAILABLE
         return ExitStatus.DONE
 
@@ -183,21 +191,18 @@ class Conversation:
 
     def _ask(self, prompt: str, *, is_secret: bool) -> None:
         prompt = visible(prompt[:_MAX_PROMPT])[:_MAX_PROMPT]  # escaping may have made it longer
-        if not is_secret:
-            self.question = Question(prompt, is_secret)
-            return
-        if not self._peer.is_private:
+        if is_secret and not self._peer.is_private:
             raise TrustError(
                 "{server} asks for a secret without TLS: others could read it, so it was not sent; connect with TLS",
                 server=self._peer.server,
             )
-        if self.secret is not None:
+        if is_secret and self.secret is not None:
             self.question = None
-            self.has_spoken = False
             self._answer(Kind.TEXT, self.secret)
-        else:
-            # A hostile prompt may say "[sudo] password": show which server gets the secret.
-            self.question = Question(f"[{self._peer.server}] {prompt}", is_secret)
+            return
+        # A hostile prompt may say "[sudo] password": show which server gets the secret.
+        self.question = Question(f"[{self._peer.server}] {prompt}" if is_secret else prompt, is_secret)
+        self.questions += 1
 
     def _answer(self, kind: Kind, text: str) -> None:
         if len(self._answers) == _MAX_ANSWERS:

@@ -18,6 +18,7 @@ from common.errors import ConnectionLost, ExitStatus, NotPermitted, Unavailable,
 from common.wire.deadline import poll_milliseconds
 
 _SILENCE = 0.3  # seconds without an answer before the next line is sent
+_FIRST_WORD = 3.0  # seconds for the first word of a server that is likely to ask for the token or the password
 # Seconds. After an error, a question usually follows. A line sent between them would be the answer to the question,
 # and the next line would be the answer to the secret question after it.
 _AFTER_ERROR = 0.1
@@ -105,6 +106,7 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
     ended, and Unavailable if the server is silent for too long then.
     """
     last_event = time.monotonic()
+    sent = 0
     has_ended_sending = patience.follows
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
@@ -113,6 +115,7 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
             left = _delay(conversation) - silence
             if left <= 0:
                 conversation.send(lines.next())
+                sent += 1
                 last_event = time.monotonic()
                 continue
         elif lines.has_ended and not patience.follows:
@@ -128,6 +131,8 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
             left = min(until_end, until_given_up)
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
+            if conversation.question is not None and conversation.questions <= sent:
+                conversation.question = None  # a line and the question crossed: the server takes the line
     if lines.is_waiting and not conversation.last_was_error:
         raise ConnectionLost("the server closed the connection before all lines were sent")
     if lines.has_ended:
@@ -149,7 +154,9 @@ def _delay_of_end(conversation: Conversation) -> float:
     """
     if conversation.has_spoken:
         return _AFTER_ERROR if conversation.last_was_error else 0.0
-    return math.inf if conversation.has_asked else _SILENCE
+    if conversation.has_asked:
+        return math.inf
+    return _FIRST_WORD if conversation.has_credentials else _SILENCE
 
 
 def _delay(conversation: Conversation) -> float:

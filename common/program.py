@@ -174,7 +174,7 @@ def foreign_port() -> str | None:
     A cluster gives `tcp://10.0.0.7:9090` to each container, if one of its services is called porter.
     """
     value = environment("PORTER_PORT")
-    return value if value is not None and "://" in value else None
+    return value if value is not None and value.startswith("tcp://") else None
 
 
 def environment_port() -> str | None:

@@ -19,6 +19,19 @@ def _check_store_url(url: str) -> str:
     return url
 
 
+def _check_no_nul(text: str) -> str:
+    if "\0" in text:
+        raise ValueError("must not hold a NUL character")
+    return text
+
+
+def _check_host(text: str) -> str:
+    if re.search(r"[\s/\0]", text):
+        raise ValueError("must be an address or the name of a host")
+    return text
+
+
+FilePath = Annotated[str, AfterValidator(_check_no_nul)]
 StoreUrl = Annotated[str, AfterValidator(_check_store_url)]
 
 
@@ -30,8 +43,8 @@ class Section(BaseModel):
 
 class Tls(Section):
     enabled: bool = True
-    certificate: str = "data/tls/certificate.pem"
-    key: str = "data/tls/key.pem"
+    certificate: FilePath = "data/tls/certificate.pem"
+    key: FilePath = "data/tls/key.pem"
     allow_plain_login: bool = False
 
 
@@ -77,10 +90,10 @@ DEFAULT_HANDLERS = {
 
 class Settings(Section):
     mode: str = "auth"
-    host: Annotated[str, Field(min_length=1, max_length=255)] = "127.0.0.1"
+    host: Annotated[str, Field(min_length=1, max_length=255), AfterValidator(_check_host)] = "127.0.0.1"
     port: Port = 9090
     store: StoreUrl = "sqlite:///data/porter.db"
-    logging: str = "conf/logging.yaml"
+    logging: FilePath = "conf/logging.yaml"
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
     tls: Tls = Tls()

@@ -138,6 +138,8 @@ def _add_import_folders(file: Path) -> None:
 def file_path(option: str | None) -> Path:
     """Return the file to read: that of the option, or else of PORTER_CONFIG, or else conf/server.yaml."""
     named = option or environment("PORTER_CONFIG")
+    if not option and named and not os.path.isfile(named):
+        raise ConfigurationError([Problem(f"PORTER_CONFIG={named}", 0, 0, "", "there is no such file")])
     return Path(named) if named else DEFAULT_FILE
 
 
@@ -220,7 +222,7 @@ class _Checks:
             found: Any = importlib.import_module(module)
             for part in attribute.split("."):
                 found = getattr(found, part)
-        except Exception as error:  # a user's module may fail in any way while it is imported
+        except (Exception, SystemExit) as error:  # a user's module may fail in any way while it is imported
             self._add((*key, "class"), f"cannot be imported: {type(error).__name__}: {error}")
             return None
         if not (isinstance(found, type) and issubclass(found, Handler)):
@@ -249,7 +251,8 @@ class _Checks:
         except ConfigurationError as error:
             self._problems += error.problems
         choice = choices.get(settings.mode)
-        if choice is not None and choice.handler_class.uses_store:
+        is_used = choice is not None and choice.handler_class.uses_store
+        if is_used or settings.store != Settings().store:
             from server.store.database import check_url  # imported only for a mode that uses the database
 
             if wrong := check_url(settings.store):

@@ -61,7 +61,7 @@ class Reloader:
                 LOG.error("not reloaded: %s", problem)
         except PorterError as error:
             LOG.error("not reloaded: %s", error)
-        except Exception:  # a handler's module may fail in any way; open connections must go on
+        except (Exception, SystemExit):  # a handler's module may fail in any way; open connections must go on
             LOG.exception("not reloaded")
         else:
             running, self.running = self.running, wanted

@@ -151,7 +151,7 @@ class Service:
             shared = choice.handler_class.prepare(choice.options, self._resources)
         except PorterError:
             raise
-        except Exception as error:  # a user's handler may fail in any way
+        except (Exception, SystemExit) as error:  # a user's handler may fail in any way
             LOG.exception("the handler of mode %s could not be prepared", settings.mode)
             raise Unavailable(
                 "the mode {mode} cannot be prepared: {fault}: {reason}",

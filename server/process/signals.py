@@ -23,7 +23,8 @@ READY = -1  # the descriptor beside the signals is ready
 RELOAD = -2  # posted by a worker's parent
 CUT = -3  # posted by a worker's parent: end the drain at once
 HANDLED = (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)
-_FIRST_TO_LAST = (WOKEN, CUT, *HANDLED, RELOAD, signal.SIGCHLD)
+# TERM before CUT: a drain must have begun before it can be cut.
+_FIRST_TO_LAST = (WOKEN, signal.SIGTERM, signal.SIGINT, CUT, signal.SIGHUP, RELOAD, signal.SIGCHLD)
 
 
 class Signals:

@@ -125,6 +125,17 @@ class Pipe(PorterTestCase):
         self.assertIn("before the login was complete", str(self.outcome))
         self.assertEqual("wrong\nwrong\n", self.errors.getvalue())
 
+    def test_a_line_that_crosses_the_next_question_is_its_answer(self) -> None:
+        self.type("one\n\n")
+        thread = self.start()
+        self.say(Kind.ASK, "A line: ")
+        self.assertEqual("TEXT one", self.heard())
+        self.say(Kind.TEXT, "1 word")
+        self.assertEqual("TEXT", self.heard())
+        self.say(Kind.ASK, "A line: ")  # written before that line came
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual("", self.errors.getvalue())
+
     def test_the_end_of_the_input_ends_the_client_s_side_once_the_server_has_spoken(self) -> None:
         self.type("x\n")
         thread = self.start()
@@ -200,6 +211,14 @@ class Pipe(PorterTestCase):
         self.say(Kind.ASK, "Name: ")
         thread.join(PATIENCE)
         self.assertIsInstance(self.outcome, NotPermitted)
+
+    def test_a_client_with_a_password_waits_longer_for_the_first_question(self) -> None:
+        start = time.monotonic()
+        self.type("")
+        thread = self.start(secret="horse")
+        self.assertIsNone(self.heard())
+        self.assertGreaterEqual(time.monotonic() - start, 2.9)
+        self.finish(thread)
 
     def test_follow_keeps_the_client_s_side_open(self) -> None:
         self.type("x\n")

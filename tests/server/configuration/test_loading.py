@@ -7,7 +7,7 @@ from typing import Any
 from unittest import mock
 
 from common.errors import ConfigurationError, UsageError
-from server.configuration.loading import Configuration, Overrides, Source, with_environment
+from server.configuration.loading import Configuration, Overrides, Source, file_path, with_environment
 from server.handlers.auth import AuthHandler
 from server.handlers.handler import Handler
 from tests.support import PorterTestCase, environment
@@ -96,6 +96,28 @@ class Configurations(PorterTestCase):
             text = self.first_problem(f"mode: mine\nhandlers: {{mine: {{class: '{name}'}}}}\n")
             self.assertIn(wanted, text)
             self.assertEqual(1, len(text.splitlines()), text)
+
+    def test_a_module_that_ends_the_program_is_a_problem_of_its_class(self) -> None:
+        self.addCleanup(setattr, sys, "path", sys.path[:])
+        self.write("ends_the_program.py", "import sys\nsys.exit('no such device')\n")
+        file = self.write("file.yaml", "handlers: {mine: {class: 'ends_the_program:Mine'}}\n")
+        with self.assertRaisesRegex(ConfigurationError, "cannot be imported: SystemExit: no such device"):
+            Source(file).load()
+
+    def test_a_path_or_a_host_that_cannot_exist_is_reported(self) -> None:
+        for text, wanted in (
+            ('logging: "a\\0b"', "logging: must not hold a NUL character"),
+            ('tls: {key: "a\\0b"}', "tls.key: must not hold a NUL character"),
+            ('host: "a b"', "host: must be an address or the name of a host"),
+        ):
+            self.assertIn(wanted, self.first_problem(text))
+
+    def test_a_variable_that_names_no_file_is_told(self) -> None:
+        with (
+            mock.patch.dict(os.environ, {"PORTER_CONFIG": "nowhere.yaml"}),
+            self.assertRaisesRegex(ConfigurationError, "^PORTER_CONFIG=nowhere.yaml: there is no such file"),
+        ):
+            file_path(None)
 
     def test_a_mode_may_not_be_named_like_a_command(self) -> None:
         entry = "{class: 'server.handlers.echo:EchoHandler'}"

@@ -4,7 +4,7 @@ import os
 import signal
 import threading
 
-from server.process.signals import WOKEN, Signals
+from server.process.signals import CUT, WOKEN, Signals
 from tests.support import PorterTestCase, scaled
 
 
@@ -21,6 +21,12 @@ class SignalTests(PorterTestCase):
                 os.kill(os.getpid(), signal.SIGHUP)
             os.kill(os.getpid(), signal.SIGTERM)
             self.assertEqual([signal.SIGTERM, signal.SIGHUP, None], [signals.wait(0) for _ in range(3)])
+
+    def test_a_drain_begins_before_it_is_cut(self) -> None:
+        with Signals() as signals:
+            signals.post(CUT)
+            os.kill(os.getpid(), signal.SIGTERM)
+            self.assertEqual([signal.SIGTERM, CUT], [signals.wait(5) for _ in range(2)])
 
     def test_wait_accepts_a_timeout_of_years(self) -> None:
         with Signals() as signals:
