@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -56,7 +55,7 @@ def main() -> NoReturn:
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])
     if os.getpid() == 1:
         # The kernel drops each signal for which the first process of a container has no handler.
-        signal.signal(signal.SIGTERM, lambda number, _: sys.exit(128 + number))
+        signal.signal(signal.SIGTERM, lambda number, _: os._exit(128 + number))
     command = _command_line()
     source = command.source
     configuration = source.load()
