@@ -1,11 +1,9 @@
 """The servers of a comparison: each one is a process, on chosen cores or on all, whose processor time is measured."""
 
 import os
-import socket
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -23,7 +21,7 @@ PEERS = {
     "asyncio Protocol": "asyncio_protocol",
     "uvloop Protocol": "uvloop_protocol",
 }
-_TIMEOUT = 20.0  # seconds to start or to stop
+_TIMEOUT = 20.0  # seconds to stop
 
 
 class RunningServer:
@@ -35,7 +33,6 @@ class RunningServer:
 
     def __enter__(self) -> Self:
         self._folder = tempfile.TemporaryDirectory()
-        self.port = 0 if self.name == PORTER else _free_port()
         self._process = subprocess.Popen(
             [sys.executable, "-P", "-m", *self._command()],
             env={**os.environ, "PYTHONPATH": str(PROJECT_ROOT)},
@@ -46,28 +43,18 @@ class RunningServer:
             preexec_fn=self._keep_to_cores if self._cores else None,
         )
         try:
-            self._wait_until_it_listens()
+            self.port = self._listening_port()
         except BaseException:
             self.__exit__()
             raise
         return self
 
-    def _wait_until_it_listens(self) -> None:
-        if self.name == PORTER:  # it prints its address
-            assert self._process.stdout is not None
-            words = self._process.stdout.readline().split()
-            if not words:
-                raise Unavailable("{server} does not start", server=self.name)
-            self.port = int(words[2].rpartition(":")[2])
-            return
-        deadline = time.monotonic() + _TIMEOUT
-        while self._process.poll() is None and time.monotonic() < deadline:
-            try:
-                socket.create_connection(("127.0.0.1", self.port)).close()
-                return
-            except OSError:
-                time.sleep(0.02)
-        raise Unavailable("{server} does not start", server=self.name)
+    def _listening_port(self) -> int:
+        assert self._process.stdout is not None
+        words = self._process.stdout.readline().split()  # "Listening on HOST:PORT", or nothing at its end
+        if not words:
+            raise Unavailable("{server} does not start", server=self.name)
+        return int(words[2].rpartition(":")[2])
 
     def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
         self._process.terminate()
@@ -90,7 +77,7 @@ class RunningServer:
 
     def _command(self) -> list[str]:
         if self.name != PORTER:
-            return [f"benchmarks.peers.{PEERS.get(self.name, self.name)}", str(self.port)]
+            return [f"benchmarks.peers.{PEERS.get(self.name, self.name)}", "0"]
         folder = Path(self._folder.name)
         logging = (PROJECT_ROOT / "conf/logging.yaml").read_text().replace("filename: logs/", f"filename: {folder}/")
         (folder / "logging.yaml").write_text(logging)
@@ -99,13 +86,8 @@ class RunningServer:
             "limits: {max_connections: 10000, max_connections_per_address: 10000}\n"
         )
         configuration = str(folder / "server.yaml")
-        return ["server", "echo", "--no-tls", "--no-input", "--config", configuration, "--port", str(self.port)]
+        return ["server", "echo", "--no-tls", "--no-input", "--config", configuration, "--port", "0"]
 
     def _keep_to_cores(self) -> None:
         if self._cores and hasattr(os, "sched_setaffinity"):
             os.sched_setaffinity(0, self._cores)
-
-
-def _free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])

@@ -41,6 +41,7 @@ async def main() -> None:
         context.load_cert_chain(*files)
     loop = asyncio.get_running_loop()
     server = await loop.create_server(Echo, "127.0.0.1", int(port), backlog=512, ssl=context)
+    print(f"Listening on 127.0.0.1:{server.sockets[0].getsockname()[1]}", flush=True)
     await server.serve_forever()
 
 

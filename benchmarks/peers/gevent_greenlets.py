@@ -24,4 +24,7 @@ def echo(connection: Any, _: object) -> None:
 
 
 if __name__ == "__main__":
-    StreamServer(("127.0.0.1", int(sys.argv[1])), echo, backlog=512).serve_forever()
+    server = StreamServer(("127.0.0.1", int(sys.argv[1])), echo, backlog=512)
+    server.start()
+    print(f"Listening on 127.0.0.1:{server.server_port}", flush=True)
+    server.serve_forever()

@@ -25,4 +25,6 @@ class Server(socketserver.ThreadingTCPServer):
 
 
 if __name__ == "__main__":
-    Server(("127.0.0.1", int(sys.argv[1])), Echo).serve_forever()
+    server = Server(("127.0.0.1", int(sys.argv[1])), Echo)
+    print(f"Listening on 127.0.0.1:{server.server_address[1]}", flush=True)
+    server.serve_forever()

@@ -22,5 +22,6 @@ class Echo(Int32StringReceiver):
 
 
 if __name__ == "__main__":
-    _reactor.listenTCP(int(sys.argv[1]), Factory.forProtocol(Echo), backlog=512, interface="127.0.0.1")
+    listener = _reactor.listenTCP(int(sys.argv[1]), Factory.forProtocol(Echo), backlog=512, interface="127.0.0.1")
+    print(f"Listening on 127.0.0.1:{listener.getHost().port}", flush=True)
     _reactor.run()
