@@ -267,6 +267,14 @@ class Talker:
         return self.expect(Kind.ERROR)
 
 
+@contextlib.contextmanager
+def refusing_port(host: str = "127.0.0.1") -> Iterator[int]:
+    """Return a port at which nothing listens, and at which nobody else can listen meanwhile."""
+    with socket.socket() as bound:
+        bound.bind((host, 0))
+        yield bound.getsockname()[1]
+
+
 def send_bytes(connection: MessageSocket, data: bytes) -> None:
     """Send bytes that need not be a message, over TLS if the connection has it.
 

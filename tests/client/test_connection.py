@@ -22,7 +22,7 @@ from common.errors import (
     UnexpectedTLS,
 )
 from common.wire.sockets import MessageSocket
-from tests.support import PATIENCE, PorterTestCase, outward_address
+from tests.support import PATIENCE, PorterTestCase, outward_address, refusing_port
 
 
 class Connect(PorterTestCase):
@@ -57,10 +57,9 @@ class Connect(PorterTestCase):
             self.assertFalse([line for line in server.log.messages if "received" in line or "lost" in line])
 
     def test_a_missing_server_raises_unavailable(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        with self.assertRaisesRegex(
-            Unavailable, f"cannot connect to 127.0.0.1:{port}: Connection refused; is the server"
+        with (
+            refusing_port() as port,
+            self.assertRaisesRegex(Unavailable, f"cannot connect to 127.0.0.1:{port}: Connection refused; is the"),
         ):
             self.connect(port)
         for host in ("nowhere.invalid", "a..b", "x" * 80):

@@ -21,6 +21,7 @@ from tests.support import (
     RunningServer,
     environment,
     outward_address,
+    refusing_port,
     send_bytes,
     wait_until,
 )
@@ -379,11 +380,10 @@ class Questions(PorterTestCase):
                 self.assertNotIn(b"Traceback", client.raw)
 
     def test_a_missing_server_ends_the_client_with_69(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            port = free.getsockname()[1]
-        client = Screen(self, "--host", "127.0.0.1", "--port", str(port))
-        client.wait_for_line("is the server running there?")
-        self.assertEqual(69, client.status())
+        with refusing_port() as port:
+            client = Screen(self, "--host", "127.0.0.1", "--port", str(port))
+            client.wait_for_line("is the server running there?")
+            self.assertEqual(69, client.status())
 
     def test_an_unknown_certificate_is_shown_and_the_user_is_asked(self) -> None:
         host = outward_address()
