@@ -2,11 +2,12 @@
 
 import contextlib
 import errno
+import ipaddress
 import logging
 import socket
 from typing import Any
 
-from common.addresses import format_endpoint, is_local
+from common.addresses import canonical, format_endpoint, is_local
 from common.errors import Unavailable
 
 LOG = logging.getLogger("porter.server")
@@ -83,7 +84,9 @@ def reachable_at(listener: socket.socket) -> list[str]:
     For any other socket the list is empty, and if this machine has no way out.
     """
     host, port, *_ = listener.getsockname()
-    families = {"0.0.0.0": [socket.AF_INET], "::": [socket.AF_INET, socket.AF_INET6]}.get(host, [])
+    if not ipaddress.ip_address(canonical(host)).is_unspecified:
+        return []
+    families = [socket.AF_INET] if listener.family == socket.AF_INET else [socket.AF_INET, socket.AF_INET6]
     found = [_outward_address(family) for family in families]
     return [format_endpoint(address, port) for address in found if address is not None]
 
