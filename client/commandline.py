@@ -7,7 +7,6 @@ import argparse
 import asyncio
 import logging
 import os
-import re
 import socket
 import sys
 from functools import partial
@@ -22,17 +21,17 @@ from client.pipe import converse as converse_in_pipe
 from client.state import State, StateFolder, default_folder
 from client.tokens import Tokens
 from client.trust import Endpoint, Policy, Trust, checked_pin
+from common.addresses import may_be_host
 from common.errors import ExitStatus, Unavailable, UsageError
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Logging
 from common.program import (
-    FOREIGN_PORT,
     ArgumentParser,
     ask,
     ask_yes_or_no,
     environment,
     environment_port,
-    foreign_port,
+    foreign_port_warning,
     has_terminal,
     port_from,
     port_number,
@@ -55,6 +54,8 @@ def main() -> int:
     options = _command_line()
     settings = client_settings.load(client_settings.DEFAULT_FILE)
     _configure_log(is_verbose=options.verbose)
+    if options.verbose and (warning := foreign_port_warning()):
+        print_warning(warning)
     is_interactive = has_terminal()
     if options.password_stdin and is_interactive:
         raise UsageError("--password-stdin needs a pipe; on a terminal leave it out and type the password")
@@ -91,8 +92,6 @@ def _configure_log(*, is_verbose: bool) -> None:
     for handler in LOG.handlers:
         if isinstance(handler, RotatingFileHandler):
             handler.is_quiet = not is_verbose
-    if is_verbose and (value := foreign_port()):
-        print_warning(FOREIGN_PORT.format(value=value))
 
 
 def _state(*, saves: bool) -> State:
@@ -160,7 +159,7 @@ def _seconds(text: str) -> float:
 
 def _server(options: argparse.Namespace, settings: client_settings.Settings, *, asks: bool) -> Endpoint:
     host = options.host or environment("PORTER_HOST") or settings.host
-    if re.search(r"[\s/]", host):
+    if not may_be_host(host):
         origin = "--host" if options.host else "PORTER_HOST"
         raise UsageError("{origin}: {host!r} is not a host name or an address", origin=origin, host=host[:60])
     origin = "PORTER_PORT" if options.port is None else "--port"

@@ -44,9 +44,10 @@ class Screen(Protocol):
 class Conversation:
     """A conversation with a server.
 
-    `question` is the question that the server has asked, or None. `has_asked` tells whether it has ever asked one.
-    `has_spoken` tells whether it has said anything since our last message; a question that the client answers itself
-    does not count.
+    `question` is the question that the server has asked, or None. `questions` is how many it has asked of the user.
+    `has_asked` tells whether it has ever asked one. `has_spoken` tells whether it has said anything since our last
+    message; a question that the client answers itself does not count. `has_ended_sending` tells whether `end_sending`
+    was called.
     """
 
     def __init__(
@@ -58,6 +59,7 @@ class Conversation:
         self.question: Question | None = None
         self.has_spoken = False
         self.has_asked = False
+        self.has_ended_sending = False
         self.questions = 0
         self.last_was_error = False
         self._peer = peer
@@ -68,7 +70,6 @@ class Conversation:
         self._has_ever_spoken = False
         self._was_let_in = False
         self._was_refused = False
-        self._has_ended_sending = False
 
     @property
     def peer(self) -> str:
@@ -99,13 +100,13 @@ class Conversation:
         for message in self.connection.receive_waiting():
             self._receive(message)
         self._keep_token()
-        if self.has_ended and not self._has_ever_spoken and not self._has_ended_sending:
+        if self.has_ended and not self._has_ever_spoken and not self.has_ended_sending:
             raise ConnectionLost("the server closed the connection before it said anything")
 
     def send_answers(self) -> None:
         """Send the answers that need no user: the token, and the given secret."""
         answers, self._answers = self._answers, []
-        if self._has_ended_sending:
+        if self.has_ended_sending:
             return  # the question came after our end, and gets no answer
         for kind, text in answers:
             self._send(kind, text)
@@ -118,7 +119,7 @@ class Conversation:
 
     def end_sending(self) -> None:
         """Tell the server that nothing more comes. What it still says can be taken in."""
-        self._has_ended_sending = True
+        self.has_ended_sending = True
         try:
             self.connection.end_sending()
         except ConnectionLost:
@@ -135,7 +136,7 @@ class Conversation:
             raise NotPermitted(ended) if self._was_refused else Unavailable(ended)
         if self._was_refused:
             return ExitStatus.NOT_PERMITTED
-        if self.has_ended and self.last_was_error and not self._has_ended_sending:
+        if self.has_ended and self.last_was_error and not self.has_ended_sending:
             return ExitStatus.UNAVAILABLE
         return ExitStatus.DONE
 

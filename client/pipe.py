@@ -91,9 +91,9 @@ class Lines:
 
 @dataclass(frozen=True)
 class Patience:
-    """How long a silent server is waited for after the end of the input, in seconds; None is for ever."""
+    """How long a silent server is waited for after the end of the input, in seconds."""
 
-    seconds: float | None = 30.0
+    seconds: float = 30.0
     follows: bool = False
     """Whether our side stays open at the end of the input."""
 
@@ -107,7 +107,6 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
     """
     last_event = time.monotonic()
     sent = 0
-    has_ended_sending = patience.follows
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
         left: float | None = None  # wait without a limit
@@ -119,16 +118,14 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
                 last_event = time.monotonic()
                 continue
         elif lines.has_ended and not patience.follows:
-            until_end = math.inf if has_ended_sending else _delay_of_end(conversation) - silence
-            if until_end <= 0:
+            delay = _delay_of_end(conversation)
+            if silence >= delay:
                 conversation.end_sending()
-                has_ended_sending = True
                 continue
-            until_given_up = math.inf if patience.seconds is None else patience.seconds - silence
-            if until_given_up <= 0:
+            if silence >= patience.seconds:
                 _raise_for_question(conversation)
                 raise Unavailable("the server has said nothing for {seconds:g} seconds", seconds=patience.seconds)
-            left = min(until_end, until_given_up)
+            left = min(delay, patience.seconds) - silence
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
             if conversation.question is not None and conversation.questions <= sent:
@@ -148,10 +145,12 @@ def _raise_for_question(conversation: Conversation) -> None:
 
 
 def _delay_of_end(conversation: Conversation) -> float:
-    """Return how many seconds of silence must pass before the client ends its own side.
+    """Return how many seconds of silence must pass before the client ends its own side, once.
 
     An answer of the client that is not yet answered keeps it open: the server may look at a password.
     """
+    if conversation.has_ended_sending:
+        return math.inf
     if conversation.has_spoken:
         return _AFTER_ERROR if conversation.last_was_error else 0.0
     if conversation.has_asked:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from common import PROJECT_ROOT, yamlfile
+from common.addresses import may_be_host
 from common.errors import ConfigurationError, Problem
 
 DEFAULT_FILE = PROJECT_ROOT / "conf" / "client.yaml"
@@ -47,6 +48,8 @@ def _check(key: str, value: Any, wanted: Any) -> str | None:
         return f"must be {_TYPES[wanted]}"
     if key == "host" and not value:
         return "must not be empty"
+    if key == "host" and not may_be_host(value):
+        return "must be an address or the name of a host"
     if key == "port" and not 1 <= value <= 65535:
         return "must be from 1 to 65535"
     if key == "max_message" and not 1 <= value <= 67_108_864:

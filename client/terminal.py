@@ -131,10 +131,13 @@ class Terminal:
             print("The server closed the connection.", file=sys.stderr)
         return status
 
+    @property
+    def _loop(self) -> asyncio.AbstractEventLoop:
+        return asyncio.get_running_loop()
+
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """Read from the server inside."""
-        self._loop = asyncio.get_running_loop()
         if self._conversation.connection.has_waiting:
             self._loop.call_soon(self._take_in)
         else:

@@ -1,6 +1,7 @@
 """Addresses of clients: one spelling for each, and the source that limits count by. This module knows no sockets."""
 
 import ipaddress
+import re
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,11 @@ def source(host: str) -> str:
     if address.version == 4:
         return str(address)
     return str(ipaddress.ip_network((address, 64), strict=False))
+
+
+def may_be_host(text: str) -> bool:
+    """Return whether a text may be an address or the name of a host. Only the system can tell whether it is."""
+    return re.search(r"[\s/\0]", text) is None
 
 
 def is_local(host: str) -> bool:

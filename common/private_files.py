@@ -88,7 +88,12 @@ def describe_owner(path: Path) -> str:
 
 
 def _user(number: int) -> str:
+    return system_user(number) or f"user {number}"
+
+
+def system_user(number: int) -> str | None:
+    """Return the name of a user of the system, or None if the number has none, as in many containers."""
     try:
         return pwd.getpwuid(number).pw_name
     except KeyError:
-        return f"user {number}"
+        return None

@@ -18,7 +18,6 @@ from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailab
 
 _Answer = TypeVar("_Answer")
 _OUR_PACKAGES = ("common", "server", "client", "benchmarks", "tests")
-FOREIGN_PORT = "PORTER_PORT={value} is not meant for Porter, and is ignored"
 
 
 class ArgumentParser(argparse.ArgumentParser):
@@ -168,18 +167,21 @@ def port_from(origin: str, text: str, lowest: int = 0) -> int:
         raise UsageError("{origin}: {reason}", origin=origin, reason=error) from None
 
 
-def foreign_port() -> str | None:
-    """Return PORTER_PORT if it is not meant for Porter. Return None if it is, or is not set.
+def environment_port() -> str | None:
+    """Return PORTER_PORT, or None if it is unset, empty or not meant for Porter.
 
     A cluster gives `tcp://10.0.0.7:9090` to each container, if one of its services is called porter.
     """
     value = environment("PORTER_PORT")
-    return value if value is not None and value.startswith("tcp://") else None
+    return None if value is None or value.startswith("tcp://") else value
 
 
-def environment_port() -> str | None:
-    """Return PORTER_PORT, unless it is a foreign one."""
-    return None if foreign_port() else environment("PORTER_PORT")
+def foreign_port_warning() -> str | None:
+    """Return a sentence if PORTER_PORT is set and not meant for Porter, otherwise None."""
+    value = environment("PORTER_PORT")
+    if value is None or environment_port() is not None:
+        return None
+    return f"PORTER_PORT={value} is not meant for Porter, and is ignored"
 
 
 def environment(name: str) -> str | None:

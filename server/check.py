@@ -1,7 +1,7 @@
 """`./run.sh check`: checks the configuration. It makes, opens and changes nothing."""
 
 from common.errors import ExitStatus
-from common.program import FOREIGN_PORT, ArgumentParser, foreign_port, print_warning, run
+from common.program import ArgumentParser, foreign_port_warning, print_warning, run
 
 _DESCRIPTION = """\
 Check the configuration and print every problem with its file, line and column.
@@ -19,10 +19,9 @@ def main() -> int:
     options = parser.parse_args()
     path = file_path(options.config)
     configuration = Source(path, with_environment(Overrides())).load()
-    if warning := configuration.certificate_warning():
-        print_warning(warning)
-    if value := foreign_port():
-        print_warning(FOREIGN_PORT.format(value=value))
+    for warning in (configuration.certificate_warning(), foreign_port_warning()):
+        if warning is not None:
+            print_warning(warning)
     print(f"{relative_path(path)}: the configuration is right")
     return ExitStatus.DONE
 

@@ -11,7 +11,7 @@ import sys
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
-from common.program import ArgumentParser, ask, foreign_port, has_terminal, port_from, port_number
+from common.program import ArgumentParser, ask, foreign_port_warning, has_terminal, port_from, port_number
 from server.configuration.loading import Overrides, Source, file_path, with_environment
 from server.machine import Cores
 from server.process.lifecycle import Lifecycle, Terminal
@@ -21,6 +21,9 @@ from server.process.signals import Signals
 from server.process.supervision import Supervisor
 
 LOG = logging.getLogger("porter.server")
+# Seconds for which a thread may compute while others wait. With Python's 5 ms, a thousand threads that wake at once,
+# as when all clients leave, do little else than ask for the interpreter's lock: some runs were not done after 20 s.
+_SWITCH_INTERVAL = 0.015
 _DESCRIPTION = """\
 Start Porter, a threaded TCP server. Every client is served in the chosen mode.
 What the command line does not say is taken from the environment, then from the configuration file.
@@ -48,11 +51,6 @@ class CommandLine:
 
     source: Source
     asks: bool
-
-
-# Seconds for which a thread may compute while others wait. With Python's 5 ms, a thousand threads that wake at once,
-# as when all clients leave, do little else than ask for the interpreter's lock: some runs were not done after 20 s.
-_SWITCH_INTERVAL = 0.015
 
 
 def main() -> NoReturn:
@@ -90,8 +88,8 @@ def main() -> NoReturn:
 
 
 def _log_foreign_port() -> None:
-    if value := foreign_port():
-        LOG.info("PORTER_PORT=%s is not meant for Porter, and is ignored", value)
+    if warning := foreign_port_warning():
+        LOG.info("%s", warning)
 
 
 def _command_line() -> CommandLine:

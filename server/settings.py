@@ -8,6 +8,8 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
+from common.addresses import may_be_host
+
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -26,7 +28,7 @@ def _check_no_nul(text: str) -> str:
 
 
 def _check_host(text: str) -> str:
-    if re.search(r"[\s/\0]", text):
+    if not may_be_host(text):
         raise ValueError("must be an address or the name of a host")
     return text
 

@@ -8,7 +8,6 @@ import getpass
 import json
 import logging
 import os
-import pwd
 import sys
 from dataclasses import asdict, dataclass
 from datetime import datetime
@@ -17,6 +16,7 @@ from common import PROJECT_ROOT
 from common.addresses import canonical
 from common.errors import ConfigurationError, ExitStatus, UsageError
 from common.log.logs import Logging
+from common.private_files import system_user
 from common.program import ask_yes_or_no, has_terminal, print_warning
 from common.visible import visible
 from server.configuration.loading import Configuration
@@ -195,7 +195,7 @@ class Administrator:
             Logging().configure(self._logging_file)
         except ConfigurationError as error:
             print_warning(f"the log cannot be written: {error}")
-        LOG.info("administrator %s %s %s", _system_user(), act, name)
+        LOG.info("administrator %s %s %s", system_user(os.getuid()) or os.getuid(), act, name)
 
     def _find_account(self, typed: str) -> Account:
         with self.store.reading() as transaction:
@@ -216,14 +216,6 @@ def _auth_options(configuration: Configuration) -> AuthHandler.Options:
         if isinstance(choice.options, AuthHandler.Options):
             return choice.options
     return AuthHandler.Options()
-
-
-def _system_user() -> str:
-    """Return the name of the system user who runs this program, or the number of a user without a name."""
-    try:
-        return pwd.getpwuid(os.getuid()).pw_name
-    except KeyError:
-        return str(os.getuid())
 
 
 def _read_password() -> str:

@@ -16,7 +16,7 @@ from pydantic import ValidationError
 from common import PROJECT_ROOT, yamlfile
 from common.addresses import is_local
 from common.errors import ConfigurationError, Problem, UsageError
-from common.program import environment, foreign_port, port_from
+from common.program import environment, environment_port, port_from
 from common.yamlfile import Document, KeyPath
 from server.configuration.certificate import expiry_warning, find_problems
 from server.configuration.validation import texts_by_key
@@ -64,8 +64,8 @@ def with_environment(overrides: Overrides) -> Overrides:
     Raise UsageError, which names the variable, if PORTER_PORT is not a port.
     """
     found = {key: value for key, name in _VARIABLES.items() if (value := environment(name)) is not None}
-    if foreign_port():
-        del found["port",]
+    if environment_port() is None:
+        found.pop(("port",), None)
     taken = {key: value for key, value in found.items() if overrides.origin(key) is None}
     values: dict[str, Any] = {str(key[0]): value for key, value in taken.items()}
     if "port" in values:

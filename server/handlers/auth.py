@@ -9,7 +9,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from common.errors import Busy, Refusal
-from server.handlers.handler import Handler
+from server.handlers.handler import Handler, Mode
 from server.handlers.resources import Resources
 from server.settings import LockoutOptions, PasswordOptions, SessionOptions
 
@@ -58,9 +58,11 @@ class AuthHandler(Handler):
         lockout: LockoutOptions = LockoutOptions()
 
     options: Options
-    _tries = _TRIES
-    """How many refusals are left."""
     shared: "Logins"
+
+    def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
+        self._tries = _TRIES  # refusals that are left
+        super().__init__(request, client_address, server, mode)  # this serves the whole connection
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> "Logins":

@@ -151,7 +151,7 @@ class Handler(socketserver.BaseRequestHandler):
         request.max_message = full_size
 
     login = before_login
-    """The name of `before_login` before 0.2; handlers that use it still work."""
+    """An older name of `before_login`, for handlers of your own."""
 
     def _send(self, kind: Kind, text: str = "") -> None:
         self.request.send_message(compose(kind, text))

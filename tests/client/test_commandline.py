@@ -11,7 +11,15 @@ from common.wire.framing import encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Timeouts
 from server.handlers.handler import Handler
-from tests.support import PATIENCE, PorterTestCase, RunningServer, environment, run_program, send_bytes
+from tests.support import (
+    PATIENCE,
+    PorterTestCase,
+    RunningServer,
+    environment,
+    refusing_port,
+    run_program,
+    send_bytes,
+)
 
 
 class SlowEcho(Handler):
@@ -251,13 +259,17 @@ class CommandLine(PorterTestCase):
                 self.assertNotIn("Traceback", errors)
 
     def test_the_environment_names_the_server(self) -> None:
-        with socket.create_server(("127.0.0.5", 0)) as free:
-            port = free.getsockname()[1]
-        status, _, errors = self.run_client(PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
-        self.assertEqual(69, status)
-        self.assertIn(f"cannot connect to 127.0.0.5:{port}", errors)
-        _, _, errors = self.run_client("--host", "127.0.0.6", PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
-        self.assertIn(f"cannot connect to 127.0.0.6:{port}", errors)
+        with refusing_port("") as port:
+            status, _, errors = self.run_client(PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
+            self.assertEqual(69, status)
+            self.assertIn(f"cannot connect to 127.0.0.5:{port}", errors)
+            _, _, errors = self.run_client("--host", "127.0.0.6", PORTER_HOST="127.0.0.5", PORTER_PORT=str(port))
+            self.assertIn(f"cannot connect to 127.0.0.6:{port}", errors)
+
+    def test_a_text_that_cannot_be_a_host_names_the_option_or_the_variable(self) -> None:
+        wrong = "'a/b' is not a host name or an address\n"
+        self.assertEqual((64, "", f"porter: --host: {wrong}"), self.run_client("--host", "a/b"))
+        self.assertEqual((64, "", f"porter: PORTER_HOST: {wrong}"), self.run_client(PORTER_HOST="a/b"))
 
     def test_a_server_that_breaks_the_protocol_ends_the_client_with_76(self) -> None:
         for frames in (encode("NONSENSE"), b"\0\0\0\1\xff", b"\xff\xff\xff\xff", encode("")):
@@ -277,6 +289,14 @@ class CommandLine(PorterTestCase):
                 thread.join(PATIENCE)
                 self.assertEqual((76, ""), (status, out), errors)
                 self.assertIn("breaks the protocol", errors)
+
+    def test_in_a_pipe_a_server_that_takes_nothing_is_waited_for_as_long_as_timeout_says(self) -> None:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            port = str(listener.getsockname()[1])
+            lines = "x" * 20_000_000 + "\n"  # more than the kernel keeps
+            status, _, errors = self.run_client("--port", port, "--no-tls", "--timeout", "1", input=lines)
+        self.assertEqual(69, status)
+        self.assertIn("is lost: the peer did not take what was sent within 1 seconds", errors)
 
     def test_the_client_imports_neither_pydantic_nor_sqlalchemy(self) -> None:
         code = "import sys, client.commandline, client.terminal; print(*sorted(sys.modules))"

@@ -187,6 +187,23 @@ class Pipe(PorterTestCase):
         self.assertIsNone(self.heard())
         self.assertEqual(ExitStatus.DONE, self.finish(thread))
 
+    def test_a_question_after_the_client_s_end_gets_no_answer(self) -> None:
+        self.type("")
+        thread = self.start()
+        self.assertIsNone(self.heard())
+        self.say(Kind.GET_TOKEN)
+        self.say(Kind.TEXT, "Bye.")
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+        self.assertEqual(("Bye.\n", ""), (self.out.getvalue(), self.errors.getvalue()))
+
+    def test_an_error_as_the_last_word_is_no_failure_of_a_client_that_has_said_all(self) -> None:
+        self.type("/foo\n")
+        thread = self.start()
+        self.assertEqual("TEXT /foo", self.heard())
+        self.say(Kind.ERROR, "there is no command /foo")
+        self.assertIsNone(self.heard())
+        self.assertEqual(ExitStatus.DONE, self.finish(thread))
+
     def test_a_question_that_nobody_answers_is_quoted_and_not_permitted(self) -> None:
         self.type("")
         thread = self.start()

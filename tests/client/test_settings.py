@@ -21,6 +21,10 @@ class ClientSettings(PorterTestCase):
     def test_a_file_may_contain_only_some_of_the_keys(self) -> None:
         self.assertEqual(Settings(port=1234), load(self.write("c.yaml", "port: 1234\n")))
 
+    def test_a_text_that_cannot_be_a_host_is_reported_where_it_stands(self) -> None:
+        with self.assertRaisesRegex(ConfigurationError, "c.yaml:1:1: host: must be an address or the name of a host"):
+            load(self.write("c.yaml", "host: 'a b'\n"))
+
     def test_all_errors_of_a_file_are_reported_at_once(self) -> None:
         text = "host: ''\nport: 0\nport: 1\ntls: on\nmax_message: 0\nhots: x\n"
         with self.assertRaises(ConfigurationError) as caught:

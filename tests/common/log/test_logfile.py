@@ -15,7 +15,7 @@ from common import PROJECT_ROOT
 from common.log import logfile
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Formatter
-from tests.support import PorterTestCase
+from tests.common.log.log_case import LogTestCase
 
 
 def event(text: str, peer: str = "-") -> logging.LogRecord:
@@ -24,22 +24,7 @@ def event(text: str, peer: str = "-") -> logging.LogRecord:
     return record
 
 
-class LogFiles(PorterTestCase):
-    def handler(self, **options: int) -> RotatingFileHandler:
-        handler = RotatingFileHandler(str(self.folder / "new" / "a.log"), **options)
-        handler.setFormatter(Formatter())
-        self.addCleanup(handler.close)
-        return handler
-
-    def emit(self, handler: logging.Handler, text: str, *arguments: object, peer: str | None = None) -> None:
-        record = logging.LogRecord("porter.server", logging.INFO, "", 0, text, arguments, None)
-        if peer is not None:
-            record.peer = peer
-        handler.handle(record)
-
-    def lines(self) -> list[str]:
-        return (self.folder / "new" / "a.log").read_text().splitlines()
-
+class LogFiles(LogTestCase):
     def test_files_rotate(self) -> None:
         handler = self.handler(maxBytes=200, backupCount=2)
         for _ in range(20):

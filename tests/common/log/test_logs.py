@@ -7,29 +7,13 @@ import yaml
 
 from common import PROJECT_ROOT
 from common.errors import ConfigurationError
-from common.log.logfile import RotatingFileHandler
-from common.log.logs import Formatter, Logging
-from tests.support import PorterTestCase
+from common.log.logs import Logging
+from tests.common.log.log_case import LogTestCase
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d [A-Z]+ \S+ .*")
 
 
-class Logs(PorterTestCase):
-    def handler(self, **options: int) -> RotatingFileHandler:
-        handler = RotatingFileHandler(str(self.folder / "new" / "a.log"), **options)
-        handler.setFormatter(Formatter())
-        self.addCleanup(handler.close)
-        return handler
-
-    def emit(self, handler: logging.Handler, text: str, *arguments: object, peer: str | None = None) -> None:
-        record = logging.LogRecord("porter.server", logging.INFO, "", 0, text, arguments, None)
-        if peer is not None:
-            record.peer = peer
-        handler.handle(record)
-
-    def lines(self) -> list[str]:
-        return (self.folder / "new" / "a.log").read_text().splitlines()
-
+class Logs(LogTestCase):
     def test_a_line_has_time_with_offset_level_peer_and_text(self) -> None:
         handler = self.handler()
         self.emit(handler, "hello %s", "world", peer="1.2.3.4:5")

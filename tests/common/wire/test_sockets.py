@@ -22,7 +22,8 @@ from common.wire.framing import encode
 from common.wire.sockets import MessageSocket
 from common.wire.stopflag import StopFlag
 from common.wire.waiting import Timeouts
-from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair, send_bytes, socket_pair
+from tests.common.wire.pair_case import Pair, PlainPair, SecurePair
+from tests.support import PATIENCE, scaled, send_bytes
 
 
 class Record:
@@ -46,15 +47,8 @@ class Record:
         self.is_closed = True
 
 
-class Behaviour:
+class Behaviour(Pair):
     """Tests for both kinds of socket."""
-
-    ours: MessageSocket
-    theirs: MessageSocket
-
-    def write_raw(self: Any, data: bytes) -> None:
-        """Send bytes that need not be a frame, within TLS if the socket has TLS."""
-        send_bytes(self.theirs, data)
 
     def keep_journal(self: Any) -> Record:
         self.ours.journal = journal = Record()
@@ -361,13 +355,7 @@ class Behaviour:
         accepted.finish(linger=PATIENCE)
 
 
-class Plain(Behaviour, PorterTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.ours, self.theirs = socket_pair()
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
-
+class Plain(Behaviour, PlainPair):
     def test_a_message_socket_is_still_a_socket(self) -> None:
         self.assertIsInstance(self.ours, socket.socket)
         self.ours.sendall(b"raw")
@@ -387,9 +375,5 @@ class Plain(Behaviour, PorterTestCase):
             self.ours.receive_message()
 
 
-class Secure(Behaviour, PorterTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.ours, self.theirs = secure_pair(self.folder)
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
+class Secure(Behaviour, SecurePair):
+    pass

@@ -18,7 +18,8 @@ from common.errors import (
 from common.wire.framing import HEADER, encode
 from common.wire.sockets import MessageSocket
 from common.wire.waiting import Neighbours, Timeouts, WaitingSocket, timeval
-from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair, send_bytes, socket_pair
+from tests.common.wire.pair_case import Pair, PlainPair, SecurePair
+from tests.support import PATIENCE, PorterTestCase, scaled, socket_pair
 
 
 def tcp_pair(case: unittest.TestCase) -> tuple[MessageSocket, socket.socket]:
@@ -154,15 +155,8 @@ class Polling(PorterTestCase):
         self.assertIsNone(self.ours.receive_message())
 
 
-class Behaviour:
+class Behaviour(Pair):
     """Tests for both kinds of socket."""
-
-    ours: MessageSocket
-    theirs: MessageSocket
-
-    def write_raw(self: Any, data: bytes) -> None:
-        """Send bytes that need not be a frame, within TLS if the socket has TLS."""
-        send_bytes(self.theirs, data)
 
     def test_a_peer_that_does_not_read_is_given_up(self: Any) -> None:
         self.ours.timeouts = Timeouts(send=scaled(0.1))
@@ -206,13 +200,7 @@ class Behaviour:
         self.assertEqual(-1, self.ours.fileno())
 
 
-class Plain(Behaviour, PorterTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.ours, self.theirs = socket_pair()
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
-
+class Plain(Behaviour, PlainPair):
     def test_a_non_blocking_socket_waits_as_long_as_a_blocking_one(self) -> None:
         self.ours.setblocking(False)
         self.ours.timeouts = Timeouts(idle=scaled(0.05))
@@ -237,9 +225,5 @@ class Plain(Behaviour, PorterTestCase):
                 self.ours.receive_message()
 
 
-class Secure(Behaviour, PorterTestCase):
-    def setUp(self) -> None:
-        super().setUp()
-        self.ours, self.theirs = secure_pair(self.folder)
-        self.addCleanup(self.ours.close)
-        self.addCleanup(self.theirs.close)
+class Secure(Behaviour, SecurePair):
+    pass

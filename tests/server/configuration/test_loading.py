@@ -192,6 +192,7 @@ class Configurations(PorterTestCase):
             ("store: mysql://x/y", "store: must be sqlite:///FILE or postgresql"),
             ("store: 'sqlite://'", "store: must be sqlite:///FILE or postgresql"),
             ("store: 'sqlite:///'", "store: SQLite needs a file"),
+            ("mode: echo\nstore: 'sqlite:///:memory:'", "store: SQLite needs a file"),
             ("handlers: {auth: {options: {passwords: {argon2: {memory_kib: 8, parallelism: 2}}}}}", "at least 16"),
             ("handlers: {auth: {options: {passwords: {argon2: {time_cost: 999}}}}}", "must be at most 4194304"),
             ("mode: [auth]", "mode: Input should be a valid string"),

@@ -9,10 +9,11 @@ from server.identity.names import account_name
 from server.identity.sessions import Found, Sessions
 from server.settings import RegistrationLimits, SessionOptions
 from server.store import tables
+from tests.server.identity.session_case import SessionSteps
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 
 
-class Behaviour:
+class Behaviour(SessionSteps):
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
         options = SessionOptions(idle=1000, absolute=5000, per_user=3, renew_after=600)
@@ -20,18 +21,6 @@ class Behaviour:
         with self.store.writing() as transaction:
             accounts = Accounts(self.store, RegistrationLimits())
             self.account_id = accounts.add(transaction, account_name("alice"), "hash", None).id
-
-    def open(self: Any) -> tuple[int, str]:
-        with self.store.writing() as transaction:
-            return self.sessions.open(transaction, self.account_id)
-
-    def find(self: Any, token: str) -> Found | None:
-        with self.store.reading() as transaction:
-            return self.sessions.find(transaction, token)
-
-    def renew(self: Any, session_id: int) -> str:
-        with self.store.writing() as transaction:
-            return self.sessions.renew(transaction, session_id)
 
     def test_a_token_finds_its_session(self: Any) -> None:
         session_id, token = self.open()

@@ -13,10 +13,11 @@ from server.identity.housekeeping import clear, correct_future
 from server.identity.lockout import ELSEWHERE, MOST_FAILURES, Counter, Guess, Lockout
 from server.identity.names import account_name
 from server.identity.revocations import Revocations
-from server.identity.sessions import Found, Sessions
+from server.identity.sessions import Sessions
 from server.identity.visitors import Visitors
 from server.settings import LockoutOptions, RegistrationLimits, SessionOptions
 from server.store.tables import TABLES, failures, revocations
+from tests.server.identity.session_case import SessionSteps
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 
 ALICE = Counter("alice", ELSEWHERE)
@@ -25,7 +26,7 @@ HOME = "10.0.0.1"
 LIMITS = RegistrationLimits(per_address_per_hour=2)
 
 
-class Behaviour:
+class Behaviour(SessionSteps):
     def setUp(self: Any) -> None:
         super().setUp()  # type: ignore[misc]
         self.lockout = Lockout(self.store, LockoutOptions(free_attempts=3, first_delay=30, max_delay=100))
@@ -33,7 +34,7 @@ class Behaviour:
         self.accounts = Accounts(self.store, LIMITS)
         self.visitors = Visitors(self.store, LIMITS)
         with self.store.writing() as transaction:
-            self.alice = self.accounts.add(transaction, account_name("alice"), "hash", None).id
+            self.account_id = self.accounts.add(transaction, account_name("alice"), "hash", None).id
 
     @contextlib.contextmanager
     def a_day_ahead(self: Any) -> Iterator[None]:
@@ -49,18 +50,6 @@ class Behaviour:
     def locked_names(self: Any) -> Any:
         with self.store.reading() as transaction:
             return self.lockout.locked_names(transaction)
-
-    def open(self: Any) -> tuple[int, str]:
-        with self.store.writing() as transaction:
-            return self.sessions.open(transaction, self.alice)
-
-    def find(self: Any, token: str) -> Found | None:
-        with self.store.reading() as transaction:
-            return self.sessions.find(transaction, token)
-
-    def renew(self: Any, session_id: int) -> str:
-        with self.store.writing() as transaction:
-            return self.sessions.renew(transaction, session_id)
 
     def use(self: Any, token: str) -> None:
         """Find the session and write what is due, as a login does."""
@@ -201,7 +190,7 @@ class Behaviour:
         with self.store.reading() as transaction:
             bob = self.accounts.find(transaction, account_name("bob")).id
         with self.a_day_ahead():
-            self.note_login(self.alice)
+            self.note_login(self.account_id)
         self.note_login(bob)
         self.assertEqual("bob", self.last_name())
         self.now += 1
@@ -216,7 +205,7 @@ class Behaviour:
             self.count(Counter("nobody", ELSEWHERE))
             with self.store.writing() as transaction:
                 for _ in range(2):
-                    Revocations(self.store).add(transaction, self.alice)
+                    Revocations(self.store).add(transaction, self.account_id)
         correct_future(self.store)
         self.now += 3601
         clear(self.store)
@@ -231,13 +220,13 @@ class Behaviour:
         """Each column for times gets one from the future, and loses it. A new column must be added to both."""
         with self.a_day_ahead():
             self.register("bob")
-            self.note_login(self.alice)
+            self.note_login(self.account_id)
             self.renew(self.open()[0])
             for _ in range(4):
                 self.count()
             self.visitors.introduce(HOME, "Bob")
             with self.store.writing() as transaction:
-                Revocations(self.store).add(transaction, self.alice)
+                Revocations(self.store).add(transaction, self.account_id)
         times = [column for table in TABLES.sorted_tables for column in table.c if isinstance(column.type, Double)]
         for check in (self.assertGreater, self.assertLessEqual):
             with self.store.reading() as transaction:

@@ -3,6 +3,7 @@
 import logging
 import socket
 import subprocess
+import sys
 
 from common.errors import ConfigurationError, StoreUnavailable, Unavailable
 from common.log.logs import Events
@@ -20,6 +21,12 @@ class Unprepared(EchoHandler):
     @classmethod
     def prepare(cls, options: object, resources: object) -> object:
         return 1 / 0
+
+
+class Exiting(EchoHandler):
+    @classmethod
+    def prepare(cls, options: object, resources: object) -> object:
+        sys.exit("no licence")
 
 
 class Start(PorterTestCase):
@@ -77,9 +84,10 @@ class Start(PorterTestCase):
             self.assertFalse((self.folder / "data").exists())
 
     def test_a_handler_that_cannot_be_prepared_stops_the_start_and_logs_a_traceback(self) -> None:
-        with self.assertRaisesRegex(Unavailable, "the mode mine cannot be prepared: ZeroDivisionError"):
-            Service(self.configuration(mode="mine", handlers={"mine": {"class": f"{__name__}:Unprepared"}}))
-        self.assertIn("Traceback", (self.folder / "server.log").read_text())
+        for name, reason in (("Unprepared", "ZeroDivisionError"), ("Exiting", "SystemExit: no licence")):
+            with self.assertRaisesRegex(Unavailable, f"the mode mine cannot be prepared: {reason}"):
+                Service(self.configuration(mode="mine", handlers={"mine": {"class": f"{__name__}:{name}"}}))
+        self.assertEqual(2, (self.folder / "server.log").read_text().count("Traceback"))
 
     def test_a_wrong_logging_file_is_a_configuration_error(self) -> None:
         wrong = self.write("wrong.yaml", "version: 1\nroot: {handlers: [nosuch]}\n")
