@@ -64,9 +64,11 @@ class PorterTestCase(unittest.TestCase):
     tls: ClassVar[bool] = False
 
     def setUp(self) -> None:
-        if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-            # A shell script ignores SIGINT in its background programs; the programs under test must not inherit that.
-            signal.signal(signal.SIGINT, signal.default_int_handler)
+        # A shell script ignores SIGINT in its background programs, and nohup ignores SIGHUP. The programs under test
+        # must not inherit that.
+        for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+            if signal.getsignal(number) is signal.SIG_IGN:
+                signal.signal(number, usual)
         self.addCleanup(self._check_nothing_is_left, set(threading.enumerate()), _descriptors())
         self.addCleanup(logging.config.dictConfig, {"version": 1, "disable_existing_loggers": False})
         folder = tempfile.TemporaryDirectory()
