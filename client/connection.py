@@ -38,15 +38,19 @@ def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Pol
         raise Unavailable(
             "cannot connect to {server}: {reason}; is the server running there?", server=server, reason=reason
         ) from error
-    log.info("connected")
-    plain.settimeout(None)
-    connection: MessageSocket
-    if trust is None:
-        peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
-        connection = MessageSocket.adopt(plain)
-    else:
-        connection, certificate = _secure(plain, server, trust, policy)
-        peer = Peer(server, certificate, is_private=True)
+    connection: MessageSocket | None = None
+    try:
+        log.info("connected")
+        plain.settimeout(None)
+        if trust is None:
+            peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
+            connection = MessageSocket.adopt(plain)
+        else:
+            connection, certificate = _secure(plain, server, trust, policy)
+            peer = Peer(server, certificate, is_private=True)
+    except BaseException:  # also Ctrl-C
+        (connection or plain).close()
+        raise
     connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
     connection.max_message = max_message
     connection.journal = Journal(Events(LOG).log, str(server), Digest())
