@@ -96,9 +96,6 @@ prepare() { # lock, stamp
 start() { # module, arguments
     # Porter's own modules come first, and the caller's folders last: they hold handlers, and replace no library.
     export PORTER_PYTHONPATH="${PYTHONPATH-}" PYTHONPATH="$root"
-    # Without this, glibc keeps the memory that a thread has freed for that thread alone. With a thousand threads this
-    # is most of their memory. (Not for `bench`: the servers of a comparison are measured as they are.)
-    [ "$1" = benchmarks ] || export GLIBC_TUNABLES="${GLIBC_TUNABLES-glibc.malloc.tcache_count=0}"
     exec "$venv/bin/python" -P -m "$@"
 }
 

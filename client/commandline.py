@@ -37,7 +37,7 @@ from common.program import (
     port_number,
     print_warning,
 )
-from common.wire.waiting import Timeouts
+from common.wire.sockets import Timeouts
 
 LOG = logging.getLogger("porter.client")
 _EPILOG = """\

@@ -13,10 +13,9 @@ from client.trust import Endpoint, Peer, Policy, Trust
 from common.addresses import is_local
 from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
 from common.log.logs import Events
-from common.wire.journal import Digest, Journal
-from common.wire.sockets import MessageSocket
-from common.wire.tls import SecureMessageSocket, client_context, fingerprint
-from common.wire.waiting import Timeouts
+from common.wire.journal import Journal
+from common.wire.sockets import MessageSocket, Timeouts
+from common.wire.tls import client_context, fingerprint
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0  # seconds, also for the TLS handshake
@@ -38,23 +37,19 @@ def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Pol
         raise Unavailable(
             "cannot connect to {server}: {reason}; is the server running there?", server=server, reason=reason
         ) from error
-    connection: MessageSocket | None = None
+    connection = MessageSocket(plain)
     try:
         log.info("connected")
-        plain.settimeout(None)
         if trust is None:
             peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
-            connection = MessageSocket.adopt(plain)
         else:
-            connection, certificate = _secure(plain, server, trust, policy)
-            peer = Peer(server, certificate, is_private=True)
+            peer = Peer(server, _secure(connection, server, trust, policy), is_private=True)
     except BaseException:  # also Ctrl-C
-        (connection or plain).close()
+        connection.close()
         raise
     connection.timeouts = Timeouts(send=_SEND_TIMEOUT)
     connection.max_message = max_message
-    connection.journal = Journal(Events(LOG).log, str(server), Digest())
-    connection.is_followed = True
+    connection.journal = Journal(Events(LOG).log, str(server), set())
     return connection, peer
 
 
@@ -83,25 +78,25 @@ def explained(server: Endpoint, *, has_tls: bool) -> Iterator[None]:
 
 def description(connection: MessageSocket, peer: Peer) -> str:
     """Return what protects the connection: TLS version, cipher and fingerprint, or that nothing does."""
-    if isinstance(connection, SecureMessageSocket):
-        return f"{connection.tls_version}, {connection.cipher}, {peer.certificate}"
-    return "without TLS"
+    if connection.tls is None:
+        return "without TLS"
+    return f"{connection.tls.version}, {connection.tls.cipher}, {peer.certificate}"
 
 
-def _secure(plain: socket.socket, server: Endpoint, trust: Trust, policy: Policy) -> tuple[SecureMessageSocket, str]:
-    secure = SecureMessageSocket.adopt(plain)
+def _secure(connection: MessageSocket, server: Endpoint, trust: Trust, policy: Policy) -> str:
+    """Make the TLS handshake and check the certificate. Return its fingerprint."""
     try:
         try:
-            secure.handshake(client_context(), _CONNECT_TIMEOUT, server.host)
+            tls = connection.handshake(client_context(), _CONNECT_TIMEOUT, server.host)
         except ValueError as error:  # TLS does not allow this host name
             raise ConnectionLost("{reason}", reason=error) from error
-        presented = fingerprint(secure.peer_certificate())
-        trust.check(server, presented, is_loopback=_is_loopback(secure), policy=policy)
+        presented = fingerprint(tls.peer_certificate())
+        trust.check(server, presented, is_loopback=_is_loopback(connection.socket), policy=policy)
     except BaseException as error:
         LOG.warning("not connected: %s", error, extra={"peer": str(server)})
-        secure.finish(linger=0)
+        connection.finish(linger=0)
         raise
-    return secure, presented
+    return presented
 
 
 def _is_loopback(connection: socket.socket) -> bool:

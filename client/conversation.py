@@ -145,7 +145,6 @@ class Conversation:
             message = compose(kind, text)
             self._trace("sent", kind, message)
             self.connection.send_message(message)
-            self.connection.flush()
         except ConnectionLost:
             self.take_in()  # the server may have sent the reason
             raise

@@ -7,7 +7,6 @@ import logging
 import os
 import secrets
 import signal
-import sys
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
@@ -21,9 +20,6 @@ from server.process.signals import Signals
 from server.process.supervision import Supervisor
 
 LOG = logging.getLogger("porter.server")
-# Seconds for which a thread may compute while others wait. With Python's 5 ms, a thousand threads that wake at once,
-# as when all clients leave, do little else than ask for the interpreter's lock: some runs were not done after 20 s.
-_SWITCH_INTERVAL = 0.015
 _DESCRIPTION = """\
 Start Porter, a threaded TCP server. Every client is served in the chosen mode.
 What the command line does not say is taken from the environment, then from the configuration file.
@@ -54,7 +50,6 @@ class CommandLine:
 
 
 def main() -> NoReturn:
-    sys.setswitchinterval(_SWITCH_INTERVAL)
     os.umask(os.umask(0o077) | 0o027)  # log files: the group may read them at most
     # HUP ends a program by default. One that comes during the start waits for `Signals`, and then reloads.
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGHUP])

@@ -56,6 +56,7 @@ class Limits(Section):
     # A TLS record, read as a message header, gives a length of 350 million bytes or more. A much lower limit lets
     # the server tell TLS from a message.
     max_message: Annotated[int, Field(ge=1, le=67_108_864)] = 65536
+    max_unsent: Count = 262_144
     max_message_before_login: Annotated[int, Field(ge=1, le=67_108_864)] = 4096
     handshake_timeout: Seconds = 10
     login_timeout: Seconds = 120

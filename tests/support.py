@@ -30,9 +30,8 @@ import yaml
 from common import PROJECT_ROOT
 from common.program import run
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
-from common.wire.sockets import MessageSocket
-from common.wire.tls import SecureMessageSocket, client_context
-from common.wire.waiting import Timeouts
+from common.wire.sockets import MessageSocket, Timeouts
+from common.wire.tls import client_context
 from server.configuration.loading import Configuration, Source
 from server.process.service import Service
 
@@ -171,7 +170,7 @@ class RunningServer:
         self.port = service.port
         self.log = LogWatcher()
         logging.getLogger("porter.server").addFilter(self.log)
-        self._clients: list[socket.socket] = []
+        self._clients: list[MessageSocket | socket.socket] = []
 
     def connect(self, source: str = "127.0.0.1") -> MessageSocket:
         client = connect(self.port, tls=self.case.tls, source=source)
@@ -194,16 +193,13 @@ class RunningServer:
 
 def connect(port: int, *, tls: bool, source: str = "127.0.0.1") -> MessageSocket:
     plain = socket.create_connection(("127.0.0.1", port), PATIENCE, source_address=(source, 0))
-    client: MessageSocket
+    client = MessageSocket(plain)
     if tls:
-        client = secure = SecureMessageSocket.adopt(plain)
         try:
-            secure.handshake(client_context(), PATIENCE)
+            client.handshake(client_context(), PATIENCE)
         except BaseException:
-            secure.close()
+            client.close()
             raise
-    else:
-        client = MessageSocket.adopt(plain)
     client.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
     return client
 
@@ -282,7 +278,7 @@ def send_bytes(connection: MessageSocket, data: bytes) -> None:
 
     Only this function knows how the socket sends; the tests do not.
     """
-    connection._send_all(data)
+    connection.send_bytes(data)
 
 
 def at_once(*calls: Callable[[], object]) -> None:
@@ -468,12 +464,10 @@ def call_program(main: Callable[[], int], *arguments: str, input: str = "", **mo
 
 def socket_pair() -> tuple[MessageSocket, MessageSocket]:
     first, second = socket.socketpair()
-    return MessageSocket.adopt(first), MessageSocket.adopt(second)
+    return MessageSocket(first), MessageSocket(second)
 
 
-def secure_pair(
-    folder: Path, version: ssl.TLSVersion | None = None
-) -> tuple[SecureMessageSocket, SecureMessageSocket]:
+def secure_pair(folder: Path, version: ssl.TLSVersion | None = None) -> tuple[MessageSocket, MessageSocket]:
     """Return the two ends of a TLS connection after the handshake, the server's end first."""
     from common.wire.tls import server_context
     from server.configuration.certificate import ensure
@@ -481,7 +475,7 @@ def secure_pair(
     certificate, key = folder / "certificate.pem", folder / "key.pem"
     ensure(certificate, key)
     first, second = socket.socketpair()
-    ours, theirs = SecureMessageSocket.adopt(first), SecureMessageSocket.adopt(second)
+    ours, theirs = MessageSocket(first), MessageSocket(second)
     failure: list[BaseException] = []
 
     def shake_hands() -> None:

@@ -108,7 +108,7 @@ class Layout(unittest.TestCase):
     def test_no_file_is_too_long_to_read_at_a_sitting(self) -> None:
         for package in PACKAGES:
             for path in files(package):
-                self.assertLessEqual(len(path.read_text().splitlines()), 350, path)
+                self.assertLessEqual(len(path.read_text().splitlines()), 400, path)
 
     def test_no_function_has_more_than_five_parameters(self) -> None:
         for package in PACKAGES:

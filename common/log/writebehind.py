@@ -16,7 +16,7 @@ from common.log.logs import Configuration
 _CLASS = f"{__name__}.WriteBehind"
 _CLIENTS = "porter.client"  # the client writes its few lines itself
 _GATHER_SECONDS = 0.02
-_MAX_BATCH = 1000
+_MAX_BATCH = 50  # records; each write lets other threads run, and those that answer clients must not wait for long
 _PATIENCE = 1.0  # seconds
 
 

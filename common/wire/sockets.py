@@ -1,129 +1,130 @@
-"""The socket that sends and receives messages. The socket with TLS (tls.py) only adds TLS.
+"""The socket that sends and receives messages, with TLS or without, and waits until it can.
 
-A message is a str here and a frame on the wire (framing.py). The socket knows deadlines, a size limit and a stop flag
-(waiting.py). It does not know kinds, handlers, or whether it belongs to the server or the client.
+A message is a str here and a frame on the wire (framing.py). The client uses it, and so do scripts and tests; the
+server has connections that never wait (server/engine). It does not know kinds.
 """
 
 import contextlib
 import select
 import socket
-import time
+import ssl
 from collections.abc import Iterator
-from functools import partial
-from typing import Any, Protocol
+from dataclasses import dataclass
 
-from common.errors import ConnectionLost, DeadlineExceeded, MessageStalled, PorterError, Stopping
-from common.wire.deadline import Deadline
-from common.wire.framing import encode, lacking, refuse_breach, sole_text, split
-from common.wire.stopflag import StopFlag
-from common.wire.waiting import LARGEST_CHUNK, SILENT, WaitingSocket
+from common.errors import ConnectionLost, DeadlineExceeded, MessageStalled, PorterError
+from common.wire.deadline import Deadline, poll_milliseconds
+from common.wire.framing import encode
+from common.wire.inbox import Inbox
+from common.wire.journal import Counts, Journal
+from common.wire.tls import Tls
 
 DEFAULT_MAX_MESSAGE = 65536
-# Bytes that a connection reads at a time, and holds before it serves them. A longer message is read piece by piece.
-_CHUNK = 16384
-_SMALLEST_CHUNK = 2048
-# Messages that are split off at a time: short ones take ten times as much memory as their bytes on the wire.
-_MOST_AT_ONCE = 64
-_LONGEST_GATHERED = 1024
-_STALLED = "a message was not complete after {seconds:g} seconds"
+LARGEST_CHUNK = 65536 + 4  # bytes: one read takes the longest message of the default limit, with its header
+SILENT = "no message came for {seconds:g} seconds"
+STALLED = "a message was not complete after {seconds:g} seconds"
+NOT_TAKEN = "the peer did not take what was sent within {seconds:g} seconds"
+NO_HANDSHAKE = "the TLS handshake was not complete after {seconds:g} seconds"
+INSIDE_A_MESSAGE = "the peer ended the connection inside a message"
+_LINGER_CHUNK = 16384
+_LINGER_LIMIT = 1_048_576
 
 
-class Observer(Protocol):
-    """The log of a connection. It reads the counts of the connection after each message."""
+@dataclass(frozen=True)
+class Timeouts:
+    """The timeouts of a socket, in seconds; None waits for ever."""
 
-    def log_messages(self, connection: "MessageSocket") -> None: ...
-    def close(self, connection: "MessageSocket") -> None: ...
-
-
-class _Nothing(PorterError):
-    """There is nothing to read just now."""
+    idle: float | None = None  # between two messages
+    message: float | None = None  # from the first byte of a message to its last
+    send: float | None = None  # until the peer has taken the sent bytes
 
 
-class MessageSocket(WaitingSocket):
-    """A socket.socket with `send_message` and `receive_message`.
+class MessageSocket:
+    """A connected socket with `send_message` and `receive_message`.
 
-    The owner may set `timeouts` and these attributes at any time. `max_message` is the longest accepted message, in
-    bytes of body. `overall` is a deadline for everything, until it is set to None; a login has one. While
-    `is_followed` is true, `journal` is called for each message. Only the owner uses `peer` and `plan`.
+    The owner may set `timeouts`, `max_message` (the longest accepted message, in bytes of body) and `journal` at any
+    time. `has_ended` tells whether the peer has closed its side. Only one thread may use it at a time.
     """
 
-    __slots__ = (
-        *("max_message", "overall", "journal", "is_followed", "opened_at", "peer", "plan"),
-        *("messages_received", "bytes_received", "messages_sent", "bytes_sent"),
-        *("_rest", "_ready", "_last", "_outgoing", "_message_deadline", "_heard_stop", "_is_last"),
-    )
-
-    max_message: int
-    overall: Deadline | None
-    journal: Observer | None
-    is_followed: bool
-    peer: str
-    plan: Any
-    opened_at: float
-    messages_received: int
-    bytes_received: int
-    messages_sent: int
-    bytes_sent: int
-    _rest: bytearray  # bytes that are not a complete message: not checked yet, the start of one, or a wrong one
-    _ready: list[str]  # in reverse order, the next one is the last; an empty deque takes ten times as much memory
-    _last: tuple[list[str], bytes] | None  # the messages of the last read, with their frames
-    _outgoing: list[str]
-    _message_deadline: Deadline | None
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
+    def __init__(self, connection: socket.socket) -> None:
+        """Take over a connected socket, without TLS at first."""
+        connection.setblocking(False)
+        self.socket = connection
+        self.tls: Tls | None = None
+        self.timeouts = Timeouts()
         self.max_message = DEFAULT_MAX_MESSAGE
-        self.peer = ""
-        self.overall = self.journal = self.plan = None
-        self.is_followed = self._heard_stop = self._is_last = False
-        self.opened_at = time.monotonic()
-        self.messages_received = self.bytes_received = self.messages_sent = self.bytes_sent = 0
-        self._rest = bytearray()
-        self._ready = []
-        self._outgoing = []
-        self._last = self._message_deadline = None
+        self.journal: Journal | None = None
+        self.has_ended = False
+        self._inbox = Inbox()
+        self._messages_sent = self._bytes_sent = 0
+
+    @property
+    def counts(self) -> Counts:
+        return self._inbox.messages, self._inbox.bytes, self._messages_sent, self._bytes_sent
+
+    def fileno(self) -> int:
+        return self.socket.fileno()
+
+    def close(self) -> None:
+        self.socket.close()
+
+    def handshake(self, context: ssl.SSLContext, timeout: float | None, server_hostname: str | None = None) -> Tls:
+        """Make the TLS handshake within `timeout` seconds. `context` decides whether as server or as client.
+
+        Raise HandshakeFailed if it fails, ValueError for a host name that TLS does not allow, and what
+        `receive_message` raises.
+        """
+        deadline = Deadline(timeout, DeadlineExceeded, NO_HANDSHAKE)
+        self.tls = tls = Tls(context, server_hostname)
+        data = b""
+        while True:
+            try:
+                tls.shake_hands(data)
+            except PorterError:
+                with contextlib.suppress(ConnectionLost):  # send an alert to the peer, which may be gone
+                    self._send_all(tls.leaving())
+                raise
+            self._send_all(tls.leaving())
+            if tls.is_agreed:
+                break
+            data = self._receive(deadline)
+            if not data:
+                tls.check_end()
+        self._take_in(b"")  # the peer may have sent more, right after the handshake
+        return tls
 
     def send_message(self, text: str) -> None:
-        """Send `text`: at once, or later if a complete message is already waiting to be received.
+        """Send `text`. Raise ConnectionLost if the connection is dead, and NotText if `text` cannot be UTF-8."""
+        frame = encode(text)
+        self.send_bytes(frame)
+        self._messages_sent += 1
+        self._bytes_sent += len(frame)
+        self._note()
 
-        In the second case the answers to a burst are sent together, at the latest before the next wait. At a depth
-        of 16 this gives five times as many messages a second.
-
-        Raise ConnectionLost if the connection is dead, and NotText if `text` cannot be UTF-8.
-        """
-        is_gathered = self._ready and len(text) <= _LONGEST_GATHERED and len(self._outgoing) < _MOST_AT_ONCE
-        if is_gathered or self._outgoing or self._last is not None:
-            if not text.isascii():
-                encode(text)  # a text that cannot be UTF-8 must fail here, not later together with the others
-            self._outgoing.append(text)
-            if not is_gathered:
-                self.flush()
-        else:
-            frame = encode(text)
-            self._send_all(frame)
-            self.messages_sent += 1
-            self.bytes_sent += len(frame)
-            if self.is_followed:
-                self._log_messages()
+    def send_bytes(self, data: bytes) -> None:
+        """Send bytes that need not be a frame, over TLS if there is TLS. Raise ConnectionLost as `send_message`."""
+        self._send_all(data if self.tls is None else self.tls.encipher(data))
 
     def receive_message(self) -> str | None:
         """Wait for the next message and return it. Return None if the peer has closed after the last one.
 
-        Raise a ProtocolError if the peer breaks the protocol, DeadlineExceeded if no message comes in time, Stopping
-        if the stop flag is set and everything that had come is received, ConnectionLost if the connection is dead.
+        Raise a ProtocolError if the peer breaks the protocol, DeadlineExceeded if no message comes in time, and
+        ConnectionLost if the connection is dead.
         """
-        if self._interruption is not None:
-            raise self._interruption
-        if self.overall is not None:
-            self.overall.remaining()  # checked here, too: if the peer sends everything in advance, we never wait
-        if self._ready:
-            return self._ready.pop()
-        return self._receive_more()
+        idle = Deadline(self.timeouts.idle, DeadlineExceeded, SILENT)
+        whole: Deadline | None = None
+        while (text := self._inbox.take(self.max_message)) is None:
+            if self._heed_end():
+                return None
+            if self._has_begun:
+                whole = whole or Deadline(self.timeouts.message, MessageStalled, STALLED)
+            data = self._receive(whole or idle)
+            self._take_in(data) if data else self._end()
+        return text
 
     @property
     def has_waiting(self) -> bool:
         """Return whether a complete message is here, so that `receive_message` would not wait."""
-        return bool(self._ready)
+        return self._inbox.has_message
 
     def receive_waiting(self) -> Iterator[str]:
         """Yield the complete messages that have come, without waiting. A caller with an event loop uses this.
@@ -132,36 +133,19 @@ class MessageSocket(WaitingSocket):
         a TLS handshake do not (see `has_waiting`). Raise what `receive_message` raises, after the messages that came
         before the error.
         """
-        with contextlib.suppress(_Nothing):
-            self._take_in(self._retry(partial(self._read_now, LARGEST_CHUNK), select.POLLIN, Deadline(0, _Nothing)))
-        while self._make_ready():
-            yield self._ready.pop()
+        with contextlib.suppress(BlockingIOError):
+            data = self._receive_now()
+            self._take_in(data) if data else self._end()
+        while (text := self._inbox.take(self.max_message)) is not None:
+            yield text
         self._heed_end()
 
-    def flush(self) -> None:
-        """Send the messages that `send_message` has gathered."""
-        texts = self._outgoing
-        if not texts:
-            return
-        self._outgoing = []
-        count = len(texts)
-        # An echo is sent with the bytes that came in: encoding it again would take longer than all the rest here.
-        last, self._last = self._last, None
-        data = last[1] if last is not None and last[0] == texts else b"".join(map(encode, texts))
-        del last
-        texts.clear()  # keep only one copy while the peer does not read
-        self._send_all(data)
-        self.messages_sent += count
-        self.bytes_sent += len(data)
-        if self.is_followed:
-            self._log_messages()
-
     def end_sending(self) -> None:
-        """Send what is gathered and end our side. The peer still gets it all, and may go on sending."""
-        self.flush()
-        self._say_goodbye()
+        """End our side. The peer still gets all that was sent, and may go on sending."""
+        if self.tls is not None:
+            self._send_all(self.tls.goodbye())
         with contextlib.suppress(OSError):  # the peer has ended the connection
-            socket.socket.shutdown(self, socket.SHUT_WR)
+            self.socket.shutdown(socket.SHUT_WR)
 
     def finish(self, linger: float) -> None:
         """End our side of the connection, then close it. Never raise; a second call is allowed.
@@ -171,137 +155,87 @@ class MessageSocket(WaitingSocket):
         """
         try:
             if self.fileno() >= 0:
-                with contextlib.suppress(OSError, ValueError, PorterError):
-                    self.flush()
-                    self._say_goodbye()
-                if not self.has_ended:  # otherwise close() is enough, and there is nothing to drop
+                with contextlib.suppress(PorterError):
+                    self.end_sending()
+                if not self.has_ended:
                     with contextlib.suppress(OSError, PorterError):
-                        socket.socket.shutdown(self, socket.SHUT_WR)
-                        self._drop_input(linger)
+                        self._drop_input(Deadline(linger, DeadlineExceeded))
                 if self.journal is not None:
                     self.journal.close(self)
         finally:  # also after a Ctrl-C in the midst of it
             self.close()
 
-    def _receive_more(self) -> str | None:
-        """Wait for a message and return it. Return None if the peer has closed after the last one."""
-        if self._outgoing:
-            self.flush()
-        self._last = None  # an idle connection holds no messages
-        # The usual case has no further calls, since calls are half of the cost of a message: no part of a message is
-        # here, there is no overall deadline, and exactly one short message comes.
-        if not self._rest and self.overall is None and (data := self._wait_and_read()) is not None:
-            text = None if self._takes_much else sole_text(data, self.max_message)
-            if text is not None and self._interruption is None:
-                self.messages_received += 1
-                self.bytes_received += len(data)
-                if self.is_followed:
-                    self._log_messages()
-                return text
-            self._take_in(data)
-        while not self._make_ready():
-            if self._heed_end():
-                return None
-            self._take_in(self._receive_rest() if self._has_begun() else self._receive_first())
-        self._message_deadline = None
-        return self._ready.pop()
-
-    def _next_chunk(self, head: bytes) -> int:
-        # Read a large message alone: the next one would have to be kept in the meantime.
-        return min(max(len(head) + lacking(head), _CHUNK), LARGEST_CHUNK)
-
+    @property
     def _has_begun(self) -> bool:
-        """Return whether part of a message has arrived."""
-        return bool(self._rest)
-
-    def _make_ready(self) -> bool:
-        """Return whether a message is ready, without waiting. Raise a ProtocolError if the next frame is wrong."""
-        if not self._ready:
-            self._last = None
-            refuse_breach(self._rest, self.max_message)
-            if not lacking(self._rest):
-                self._split(self._all_of_the_rest())
-        return bool(self._ready)
+        return self._inbox.has_begun or (self.tls is not None and self.tls.has_part)
 
     def _take_in(self, data: bytes) -> None:
-        """Split `data` into messages.
+        """Put bytes from the wire into the inbox."""
+        if self.tls is not None:
+            data = self.tls.decipher(data)
+            self.has_ended = self.tls.has_ended
+            self._send_all(self.tls.leaving())
+        if data:
+            self._inbox.put(data, self.max_message)
+            self._note()
 
-        A wrong frame stays in the rest: the messages that came before it are received first.
-        """
-        if self._interruption is not None:
-            raise self._interruption
-        if not data:
-            if self._has_ended_input:
-                raise Stopping
-            self.has_ended = True
-            return
-        if self._rest:
-            self._rest += data
-            if lacking(self._rest):
-                return
-            data = self._all_of_the_rest()
-        self._split(data)
+    def _note(self) -> None:
+        if self.journal is not None and self.journal.is_followed:
+            self.journal.note(self)
 
-    def _all_of_the_rest(self) -> bytes:
-        data = bytes(self._rest)
-        self._rest.clear()
-        return data
-
-    def _split(self, data: bytes) -> None:
-        texts, end = split(data, self.max_message, _MOST_AT_ONCE)
-        if end < len(data):
-            self._rest += data[end:]
-            if not texts:
-                return
-            data = data[:end]
-        self._ready[:0] = reversed(texts)
-        self._last = (texts, data)
-        self.messages_received += len(texts)
-        self.bytes_received += len(data)
-        if self.is_followed:
-            self._log_messages()
-
-    def _say_goodbye(self) -> None:
-        """Send what belongs between the last message and the end of the stream. Without TLS this is nothing."""
-
-    def _log_messages(self) -> None:
-        if self.journal is not None:
-            self.journal.log_messages(self)
-
-    def _receive_first(self) -> bytes:
-        """Wait for the first bytes of a message and return them. Return b"" if the peer has ended."""
-        deadline = Deadline(self.timeouts.idle, DeadlineExceeded, SILENT)
-        if self.stop is not None and self.stop.is_set:
-            # Messages that came before the stop are still answered, but only one chunk of them, and the message that
-            # begins at the end of this chunk. So a client that never pauses cannot delay the stop.
-            if self._heard_stop:
-                raise Stopping
-            self._heard_stop = True
-        return self._receive(self._chunk, deadline, self.stop)
-
-    def _receive_rest(self) -> bytes:
-        """Wait for more bytes of a message that has begun, and return them."""
-        if self._message_deadline is None:
-            if self.stop is not None and self.stop.is_set:
-                if self._is_last:
-                    raise Stopping
-                self._is_last = True
-            self._message_deadline = Deadline(self.timeouts.message, MessageStalled, _STALLED)
-        deadline = self._message_deadline.or_earlier(self.overall)
-        missing = min(lacking(self._rest), LARGEST_CHUNK)
-        self._await_bytes(missing, deadline)
-        return self._receive(max(missing, self._chunk), deadline, None)
-
-    @property
-    def _chunk(self) -> int:
-        """Return how many bytes to read at a time: fewer if the messages must be short."""
-        return min(_CHUNK, max(self.max_message, _SMALLEST_CHUNK))
-
-    def _receive(self, size: int, deadline: Deadline, stop: StopFlag | None) -> bytes:
-        return self._retry(partial(self._read_now, size), select.POLLIN, deadline.or_earlier(self.overall), stop)
+    def _end(self) -> None:
+        """Heed the end of the stream."""
+        if self.tls is not None:
+            self.tls.check_end()
+        self.has_ended = True
 
     def _heed_end(self) -> bool:
         """Return whether the peer has closed its side. Raise ConnectionLost if that was inside a message."""
-        if self.has_ended and self._rest:
-            raise ConnectionLost("the peer ended the connection inside a message")
+        if self.has_ended and self._inbox.has_begun:
+            raise ConnectionLost(INSIDE_A_MESSAGE)
         return self.has_ended
+
+    def _receive(self, deadline: Deadline) -> bytes:
+        """Wait for bytes. Return b"" at the end of the stream."""
+        while True:
+            try:
+                return self._receive_now()
+            except BlockingIOError:
+                self._wait(select.POLLIN, deadline)
+
+    def _receive_now(self) -> bytes:
+        try:
+            return self.socket.recv(LARGEST_CHUNK)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            raise lost(error) from error
+
+    def _send_all(self, data: bytes) -> None:
+        """Send all of `data`. Raise ConnectionLost if the peer does not take it in time."""
+        deadline: Deadline | None = None
+        rest = memoryview(data)
+        while rest:
+            try:
+                rest = rest[self.socket.send(rest) :]
+            except BlockingIOError:
+                deadline = deadline or Deadline(self.timeouts.send, ConnectionLost, NOT_TAKEN)
+                self._wait(select.POLLOUT, deadline)
+            except OSError as error:
+                raise lost(error) from error
+
+    def _wait(self, event: int, deadline: Deadline) -> None:
+        poller = select.poll()
+        poller.register(self.socket, event)
+        poller.poll(poll_milliseconds(deadline.remaining()))
+
+    def _drop_input(self, deadline: Deadline) -> None:
+        """Read and drop bytes until the peer ends, `deadline` is over, or the limit is reached."""
+        dropped = 0
+        while dropped < _LINGER_LIMIT and (data := self._receive(deadline)):
+            dropped += len(data)
+
+
+def lost(error: OSError) -> ConnectionLost:
+    """Return the error for a connection that the system says is dead."""
+    return ConnectionLost("{reason}", reason=error.strerror or error)

@@ -231,8 +231,8 @@ class _Checks:
         if not (isinstance(found.Options, type) and issubclass(found.Options, Section)):
             self._add((*key, "class"), "its Options must be a subclass of Handler.Options")
             return None
-        if found.converse is Handler.converse and found.handle is Handler.handle:
-            self._add((*key, "class"), f"{found.__name__} has no method converse: that is what a mode does")
+        if not (found.converses or found.answers):
+            self._add((*key, "class"), f"{found.__name__} has neither converse nor answer: that is what a mode does")
             return None
         try:
             return Choice(found, found.Options.model_validate(entry.options))

@@ -8,16 +8,14 @@ import fcntl
 import hashlib
 import mmap
 import os
-import socket
 import tempfile
 import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Generic, Protocol, TypeVar
 
 from common.errors import ConnectionRefused
-from common.wire.sockets import MessageSocket
 from server.settings import Limits
 
 _BUCKETS = 65_536
@@ -26,6 +24,8 @@ _BUCKETS = 65_536
 _PATIENCE = 0.5
 """Seconds to wait for the lock. After one wait in vain nobody waits, until a thread gets the lock again."""
 _BETWEEN_TRIES = 0.0005
+
+_Connection = TypeVar("_Connection")
 
 
 class Slots(Protocol):
@@ -153,30 +153,25 @@ def _check(count: int, of_source: int, limits: Limits) -> None:
         raise ConnectionRefused("too many connections from your address")
 
 
-class Connections:
+class Connections(Generic[_Connection]):
     """The open connections, each with its slot."""
 
     def __init__(self, slots: Slots | None = None) -> None:
-        """Begin with no connections. Other processes may share `slots`; by default this process has its own.
-
-        `served` counts all connections so far.
-        """
+        """Begin with no connections. Other processes may share `slots`; by default this process has its own."""
         self._slots = slots or OwnSlots()
-        self._sources: dict[MessageSocket, str] = {}
+        self._sources: dict[_Connection, str] = {}
         self._changed = threading.Condition()
-        self.served = 0
 
     def __len__(self) -> int:
         return len(self._sources)
 
-    def admit(self, request: MessageSocket, source: str, limits: Limits) -> None:
+    def admit(self, request: _Connection, source: str, limits: Limits) -> None:
         """Take a slot for a connection. Raise ConnectionRefused, with a reason for the client, if none is free."""
         with self._changed:
             self._slots.take(source, limits)
             self._sources[request] = source
-            self.served += 1
 
-    def remove(self, request: MessageSocket) -> bool:
+    def remove(self, request: _Connection) -> bool:
         """Free the slot of a closed connection. Return False if it had none."""
         with self._changed:
             source = self._sources.pop(request, None)
@@ -192,16 +187,7 @@ class Connections:
         with self._changed:
             return self._changed.wait_for(lambda: not self._sources, timeout)
 
-    def wake(self) -> None:
-        """Make each connection that waits for a message look at the stop flag."""
+    def all(self) -> list[_Connection]:
+        """Return the connections that are open now."""
         with self._changed:
-            for request in self._sources:
-                request.wake()
-
-    def cut(self) -> int:
-        """Cut all open connections, without a farewell. Return how many there were."""
-        with self._changed:
-            for request in self._sources:
-                with contextlib.suppress(OSError):
-                    request.shutdown(socket.SHUT_RDWR)
-            return len(self._sources)
+            return list(self._sources)

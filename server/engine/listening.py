@@ -1,17 +1,29 @@
-"""The listening socket: on the configured port, or the next free one. It does not know how it is used."""
+"""The listening socket: on the configured port, or the next free one, and its turns. It knows no connections."""
 
 import contextlib
 import errno
 import ipaddress
 import logging
+import math
 import socket
+import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 from common.addresses import canonical, format_endpoint, is_local
 from common.errors import Unavailable
+from server.engine.leader import Leader
+from server.engine.polling import READ
+from server.settings import Limits
 
 LOG = logging.getLogger("porter.server")
 _BACKLOG = 4096  # connections that the kernel keeps until they are accepted; further clients retry after a second
+_SHORTEST_USER_TIMEOUT = 30.0
+_MOST_ACCEPTED = 16  # connections in one turn
+# A peer that vanishes without a FIN is found in 70 seconds; by default Linux takes two hours.
+_KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
+_MOST_UNSENT = 131_072  # bytes that the kernel keeps for a client that does not read; the default may be megabytes
 # Addresses for documentation (RFC 5737, RFC 3849): they belong to nobody, and the way to them is the way out.
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
@@ -100,3 +112,66 @@ def _outward_address(family: socket.AddressFamily) -> str | None:
     except OSError:
         return None
     return None if is_local(address) else address
+
+
+def set_options(connection: socket.socket, limits: Limits) -> None:
+    """Set the options of a connection, or of a listener whose connections have them, too."""
+    connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+    # Linux has all these options. Where a system lacks one, the system's own time stays.
+    for name, value in _KEEPALIVE.items():
+        if option := getattr(socket, name, None):
+            connection.setsockopt(socket.IPPROTO_TCP, option, value)
+    if option := getattr(socket, "TCP_NOTSENT_LOWAT", None):
+        connection.setsockopt(socket.IPPROTO_TCP, option, _MOST_UNSENT)
+    if option := getattr(socket, "TCP_USER_TIMEOUT", None):
+        # This also limits how long a peer may keep its receive window closed, so it must not be below send_timeout.
+        milliseconds = math.ceil(max(_SHORTEST_USER_TIMEOUT, limits.send_timeout) * 1000)
+        connection.setsockopt(socket.IPPROTO_TCP, option, min(milliseconds, 2**31 - 1))
+
+
+class Listener:
+    """The listening socket as a participant: its turn accepts."""
+
+    def __init__(self, listener: socket.socket, leader: Leader, accept: Callable[[], bool]) -> None:
+        """`accept` accepts one connection, and returns False if there is none."""
+        self.fd = listener.fileno()
+        self.events = READ
+        self.deadline = math.inf
+        self.is_slow = False
+        self._socket = listener
+        self._leader = leader
+        self._accept = accept
+        self._lock = threading.Lock()
+        self._is_closed = False
+
+    def turn(self) -> bool:
+        """Accept some connections. What a turn has accepted is admitted when `close` returns."""
+        with self._lock:
+            if self._is_closed:
+                return False
+            if not self.events:
+                self._listen(READ, math.inf)
+            for _ in range(_MOST_ACCEPTED):
+                if not self._accept():
+                    break
+        return True
+
+    def was_handed_on(self) -> None:
+        """Do nothing: the turn goes on."""
+
+    def pause(self, seconds: float) -> None:
+        """Accept nothing for a while; for a turn."""
+        self._listen(0, time.monotonic() + seconds)
+
+    def close(self) -> None:
+        """Accept no more, and close the socket."""
+        with self._lock:
+            self._is_closed = True
+            self._leader.take(self)
+            self._socket.close()
+
+    def _listen(self, events: int, deadline: float) -> None:
+        self.events, self.deadline = events, deadline
+        self._leader.heed(self)
+        self._leader.look_by(deadline)

@@ -4,7 +4,6 @@ This module holds the conversation only. The rules and the stored data are the b
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from server.identity.logins import Logins
     from server.identity.names import AccountName
     from server.identity.revocations import Login
+    from server.identity.watcher import Watched
 
 _TRIES = 3
 _Result = TypeVar("_Result")
@@ -27,24 +27,6 @@ _HELP = """\
 /logout      end this session, with its token
 /logout-all  end all your sessions, with their tokens
 Any other line is echoed."""
-
-
-@dataclass(frozen=True, repr=False)  # a repr would show the passwords
-class _ChangePassword:
-    """The command /password, with the answers of the user."""
-
-    present: str
-    new: str
-
-
-@dataclass(frozen=True)
-class _LogOut:
-    """The command /logout, or /logout-all if `everywhere`."""
-
-    everywhere: bool
-
-
-_SessionCommand = _ChangePassword | _LogOut
 
 
 class AuthHandler(Handler):
@@ -61,8 +43,10 @@ class AuthHandler(Handler):
     shared: "Logins"
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
+        super().__init__(request, client_address, server, mode)
         self._tries = _TRIES  # refusals that are left
-        super().__init__(request, client_address, server, mode)  # this serves the whole connection
+        self._login: Login | None = None
+        self._watched: Watched | None = None
 
     @classmethod
     def prepare(cls, options: Any, resources: Resources) -> "Logins":
@@ -91,11 +75,14 @@ class AuthHandler(Handler):
         with self.before_login():
             login = self._resume() or self._log_in()
         if login is None:
-            return
+            self.end()
         if login.token is not None:
             self.store_token(login.token)
         self.say(f"Hello, {login.name}!")
-        self._serve(login)
+        self._go_on_as(login)
+
+    def finish(self) -> None:
+        self._unwatch()
 
     def _resume(self) -> "Login | None":
         """Return the login that the client's token resumes, or None."""
@@ -167,64 +154,65 @@ class AuthHandler(Handler):
             raise Refusal("the two passwords differ")
         return password
 
-    def _serve(self, login: "Login") -> None:
-        """Echo lines and obey commands until the user logs out or the session is ended elsewhere."""
-        while True:
-            with self.shared.watcher.watching(login, self.request.interrupt):
-                command = self._talk(login)
-            # The command runs outside `watching`: it revokes the session of this connection, and that must not end
-            # the connection before the answer.
-            match command:
-                case _ChangePassword():
-                    login = self._change_password(login, command)
-                case _LogOut():
-                    self._log_out(login, command)
-                    return
-
-    def _talk(self, login: "Login") -> _SessionCommand:
-        """Answer lines until one is a command that changes the session. Return that command."""
-        while (command := self._obey(self.hear(), login)) is None:
-            pass
-        return command
-
-    def _obey(self, line: str, login: "Login") -> _SessionCommand | None:
-        """Answer one line and return None, or return the command if it changes the session."""
-        if not line.startswith("/"):
-            self.say(line)
-        elif line == "/help":
+    def answer(self, text: str) -> None:
+        """Echo a line, or obey it if it is a command."""
+        assert self._login is not None
+        if not text.startswith("/"):
+            self.say(text)
+        elif text == "/help":
             self.say(_HELP)
-        elif line == "/whoami":
-            self.say(login.name)
-        elif line == "/password":
-            present = self.ask_secret("Current password: ")
-            try:
-                return _ChangePassword(present, self._ask_new_password("New password"))
-            except Refusal as refusal:
-                self.error(str(refusal))
-        elif line in ("/logout", "/logout-all"):
-            return _LogOut(everywhere=line == "/logout-all")
+        elif text == "/whoami":
+            self.say(self._login.name)
+        elif text == "/password":
+            self._change_password(self._login)
+        elif text in ("/logout", "/logout-all"):
+            self._log_out(self._login, everywhere=text == "/logout-all")
         else:
-            self.error(f"no such command: {line[:40]} (/help lists them)")
-        return None
+            self.error(f"no such command: {text[:40]} (/help lists them)")
 
-    def _change_password(self, login: "Login", command: _ChangePassword) -> "Login":
-        """Change the password. Return the new login, or the same one after a refusal."""
+    def _go_on_as(self, login: "Login") -> None:
+        """Be logged in. From now on, an end of the session elsewhere ends the connection."""
+        self._login = login
+        self._watched = self.shared.watcher.watch(login, self.request.interrupt)
+
+    def _unwatch(self) -> None:
+        watched, self._watched = self._watched, None
+        if watched is not None:
+            self.shared.watcher.unwatch(watched)
+
+    # These commands revoke the session of this connection itself. That must not end the connection before the answer,
+    # so the session is not watched meanwhile.
+
+    def _change_password(self, login: "Login") -> None:
+        present = self.ask_secret("Current password: ")
         try:
-            changed = self.shared.change_password(login, command.present, command.new, self.address)
+            new = self._ask_new_password("New password")
+        except Refusal as refusal:
+            self.error(str(refusal))
+            return
+        self.request.step_aside()
+        self._unwatch()
+        try:
+            changed = self.shared.change_password(login, present, new, self.address)
         except Refusal as refusal:
             self.log.warning("%s did not change the password: %s", login.name, refusal.reason)
             self.error(str(refusal))
-            return login
+            self._go_on_as(login)
+            return
+        self.request.pardon()  # whatever has ended the old session does not end the new one
         self.log.info("%s changed the password", login.name)
         self.store_token(changed.token or "")
         self.say("Your password is changed; your other sessions are ended.")
-        return changed
+        self._go_on_as(changed)
 
-    def _log_out(self, login: "Login", command: _LogOut) -> None:
-        if command.everywhere:
+    def _log_out(self, login: "Login", *, everywhere: bool) -> None:
+        self.request.step_aside()
+        self._unwatch()
+        if everywhere:
             self.shared.log_out_everywhere(login)
         else:
             self.shared.log_out(login)
-        self.log.info("%s logged out%s", login.name, " everywhere" if command.everywhere else "")
+        self.log.info("%s logged out%s", login.name, " everywhere" if everywhere else "")
         self.store_token("")
         self.say("Goodbye!")
+        self.end()

@@ -6,7 +6,5 @@ from server.handlers.handler import Handler
 class EchoHandler(Handler):
     """Never speaks first and asks nothing."""
 
-    def converse(self) -> None:
-        while (message := self.request.receive_message()) is not None:
-            self.request.send_message(message)
-            del message  # free a long message while the connection is idle
+    def received(self, message: str) -> None:
+        self.request.send_message(message)

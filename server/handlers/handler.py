@@ -10,13 +10,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, ClassVar
+from typing import Any, ClassVar, NoReturn
 
 from common.addresses import canonical, format_peer
-from common.errors import DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
+from common.errors import ConversationOver, DeadlineExceeded, PeerClosed, ProtocolError, UnexpectedKind
 from common.wire.deadline import Deadline
 from common.wire.kinds import FROM_CLIENT, Kind, compose, parse
-from common.wire.sockets import MessageSocket
+from server.handlers.request import Request
 from server.handlers.resources import Resources
 from server.settings import Limits, Section
 
@@ -35,7 +35,11 @@ class Mode:
 
 
 class Handler(socketserver.BaseRequestHandler):
-    """The base class of all modes. A subclass implements `converse`, and declares its options in `Options`."""
+    """The base class of all modes. A subclass implements `converse`, `answer` or both.
+
+    `converse` is the opening, in a thread of its own: it may ask and wait. When it returns, the connection goes on
+    with `answer`, or ends if the mode has none. A subclass declares its options in `Options`.
+    """
 
     class Options(Section):
         """The handler's part of the configuration. It is checked at the start, and errors name file and line."""
@@ -46,14 +50,28 @@ class Handler(socketserver.BaseRequestHandler):
     uses_store: ClassVar[bool] = False
     """Whether `prepare` opens the database."""
 
-    request: MessageSocket
+    converses: ClassVar[bool] = False
+    """Whether the mode has `converse`; found out for each subclass."""
+
+    answers: ClassVar[bool] = False
+    """Whether the mode has `answer`; found out for each subclass."""
+
+    request: Request
+
+    def __init_subclass__(cls, **keywords: Any) -> None:
+        super().__init_subclass__(**keywords)
+        cls.converses = cls.converse is not Handler.converse or cls.handle is not Handler.handle
+        cls.answers = cls.answer is not Handler.answer or cls.received is not Handler.received
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
         self.mode = mode
         self.options = mode.options
         self.shared = mode.shared
         self._early: list[str] = []
-        super().__init__(request, client_address, server)
+        # Not the library's `__init__`, which serves the whole connection: the engine calls the methods in time.
+        self.request = request
+        self.client_address = client_address
+        self.server = server
 
     @cached_property
     def address(self) -> str:
@@ -74,12 +92,20 @@ class Handler(socketserver.BaseRequestHandler):
         """
 
     def handle(self) -> None:
-        """Serve the connection; socketserver calls this."""
+        """Hold the opening conversation; the engine calls this, in a thread of its own."""
         self.converse()
+        while self.answers and self._early:  # lines that came before GET-TOKEN was answered
+            self.answer(self._early.pop(0))
+
+    def received(self, message: str) -> None:
+        """Answer a message; the engine calls this for each one that comes outside a conversation."""
+        self.answer(self._text_of(parse(message, FROM_CLIENT)))
 
     def converse(self) -> None:
-        """Talk with one client. The connection ends when this method returns."""
-        raise NotImplementedError(f"{type(self).__name__} has no method converse")
+        """Talk with one client, until it is known how to go on."""
+
+    def answer(self, text: str) -> None:
+        """Answer a line of the user. The calls for one connection come one after the other, in any thread."""
 
     # The verbs. Each raises the errors of the socket: PeerClosed, ConnectionLost, Stopping, ProtocolError, ...
 
@@ -105,10 +131,7 @@ class Handler(socketserver.BaseRequestHandler):
         """Return the next line of the user. Raise UnexpectedKind if the client sends anything else."""
         if self._early:
             return self._early.pop(0)
-        kind, text = self._receive()
-        if kind is not Kind.TEXT:
-            raise UnexpectedKind("the client sent {kind} that nobody asked for", kind=kind.value)
-        return text
+        return self._text_of(self._receive())
 
     def recall_token(self) -> str:
         """Return the token that the client keeps for this server, "" if it has none. The user is not asked."""
@@ -129,6 +152,10 @@ class Handler(socketserver.BaseRequestHandler):
     def store_token(self, token: str) -> None:
         """Tell the client to keep `token` for this server. An empty token makes it forget the one it has."""
         self._send(Kind.SET_TOKEN, token)
+
+    def end(self) -> NoReturn:
+        """End the connection. What was said before is sent still."""
+        raise ConversationOver
 
     @contextmanager
     def before_login(self) -> Iterator[None]:
@@ -153,9 +180,14 @@ class Handler(socketserver.BaseRequestHandler):
     login = before_login
     """An older name of `before_login`, for handlers of your own."""
 
+    def _text_of(self, message: tuple[Kind, str]) -> str:
+        kind, text = message
+        if kind is not Kind.TEXT:
+            raise UnexpectedKind("the client sent {kind} that nobody asked for", kind=kind.value)
+        return text
+
     def _send(self, kind: Kind, text: str = "") -> None:
         self.request.send_message(compose(kind, text))
-        self.request.flush()  # the client reads it now, even if the handler computes for long
 
     def _receive(self) -> tuple[Kind, str]:
         message = self.request.receive_message()

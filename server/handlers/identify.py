@@ -26,19 +26,18 @@ class IdentifyHandler(Handler):
     def converse(self) -> None:
         with self.before_login():
             name = self.shared.name_of(self.address) or self._ask_name()
-        if name is None:
-            return
         self.log.info("identified as %s", name)
         self.say(f"Hello, {name}!")
-        while True:
-            self.say(self.hear())
 
-    def _ask_name(self) -> str | None:
-        """Ask for a name and store it. Return it, or None after three refused names."""
+    def answer(self, text: str) -> None:
+        self.say(text)
+
+    def _ask_name(self) -> str:
+        """Ask for a name and store it. End the connection after three refused names."""
         for _ in range(_TRIES):
             try:
                 return self.shared.introduce(self.address, self.ask("Your name: "))
             except Refusal as refusal:
                 self.log.info("name refused: %s", refusal)
                 self.error(str(refusal))
-        return None
+        self.end()

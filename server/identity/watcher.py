@@ -8,8 +8,7 @@ each connection gives it a function that ends it.
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import chain
 
@@ -25,7 +24,9 @@ _CLOCK_TOLERANCE = 1.0  # seconds
 
 
 @dataclass(frozen=True, eq=False)
-class _Watched:
+class Watched:
+    """A session with an open connection, and what ends the connection."""
+
     login: Login
     end: Callable[[SessionEnded], None]
 
@@ -38,7 +39,7 @@ class Watcher:
         self._store = store
         self._interval = interval
         self._revocations = Revocations(store)
-        self._watched: dict[int, list[_Watched]] = {}  # by account id
+        self._watched: dict[int, list[Watched]] = {}  # by account id
         self._lock = threading.Lock()
         self._poll_lock = threading.Lock()
         self._closed = threading.Event()
@@ -47,13 +48,12 @@ class Watcher:
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
         self._thread.start()
 
-    @contextmanager
-    def watching(self, login: Login, end: Callable[[SessionEnded], None]) -> Iterator[None]:
-        """Watch the session inside: `end` is called, in any thread, if the session is ended. It must not block.
+    def watch(self, login: Login, end: Callable[[SessionEnded], None]) -> Watched:
+        """Watch the session until `unwatch`: `end` is called, in any thread, if it is ended. It must not block.
 
-        Raise SessionEnded if the session was ended between the login and now.
+        Raise SessionEnded, and watch nothing, if the session was ended between the login and now.
         """
-        watched = _Watched(login, end)
+        watched = Watched(login, end)
         with self._lock:
             self._watched.setdefault(login.account_id, []).append(watched)
             seen = self._latest_seen
@@ -62,13 +62,18 @@ class Watcher:
                 with self._store.reading() as transaction:
                     if self._revocations.has_ended(transaction, login):
                         raise _session_ended(login)
-            yield
-        finally:
-            with self._lock:
-                others = self._watched[login.account_id]
-                others.remove(watched)
-                if not others:
-                    del self._watched[login.account_id]
+        except BaseException:
+            self.unwatch(watched)
+            raise
+        return watched
+
+    def unwatch(self, watched: Watched) -> None:
+        """Watch a session no more: `end` is not called after this."""
+        with self._lock:
+            others = self._watched[watched.login.account_id]
+            others.remove(watched)
+            if not others:
+                del self._watched[watched.login.account_id]
 
     def poll(self) -> None:
         """Read the new revocations and end their connections here. Raise StoreUnavailable if the store fails."""

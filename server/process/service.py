@@ -15,7 +15,8 @@ from server.configuration import certificate
 from server.configuration.loading import Configuration
 from server.engine.admission import Slots
 from server.engine.listening import endpoint, listen, reachable_at
-from server.engine.server import Plan, Server
+from server.engine.plan import Plan
+from server.engine.server import Server
 from server.handlers.handler import Mode
 from server.handlers.resources import Resources
 from server.machine import Cores, make_room_for
@@ -63,8 +64,8 @@ class Service:
             self._end_log()
             raise
         self.description = f"{endpoint(listener)} {self._summary}"
-        self._accepting = threading.Thread(target=self._server.serve_forever, name="accept", daemon=True)
-        self._accepting.start()
+        self._serving = threading.Thread(target=self._server.serve_forever, name="watch", daemon=True)
+        self._serving.start()
         if share is None:
             log_listening(self.description, listener, configuration)
             suggest_writing_behind(self._logging, settings.logging)
@@ -97,10 +98,8 @@ class Service:
 
     def stop_listening(self) -> None:
         """Accept no more connections."""
-        self._server.close_listener()  # before the log line, which may wait for the disk
+        self._server.stop_listening()  # before the log line, which may wait for the disk
         LOG.info("stopping, %d connections open", self.connections)
-        self._server.stop_listening()
-        self._accepting.join()
 
     def drain(self) -> None:
         """Let the connections finish, and cut those that take longer than `drain_timeout`."""
@@ -111,6 +110,8 @@ class Service:
     def close(self) -> None:
         """Close everything after the drain. A connection that does not end even when it is cut is left behind."""
         unfinished = self.connections
+        self._server.shutdown()
+        self._serving.join()
         self._server.server_close()
         self._resources.close()
         LOG.info(f"{self._name} stopped" + (f", {unfinished} connections not finished" if unfinished else ""))

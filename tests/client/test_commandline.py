@@ -8,8 +8,7 @@ import threading
 from typing import Any
 
 from common.wire.framing import encode
-from common.wire.sockets import MessageSocket
-from common.wire.waiting import Timeouts
+from common.wire.sockets import MessageSocket, Timeouts
 from server.handlers.handler import Handler
 from tests.support import (
     PATIENCE,
@@ -277,7 +276,7 @@ class CommandLine(PorterTestCase):
             with socket.create_server(("127.0.0.1", 0)) as listener:
 
                 def serve(listener: socket.socket = listener, frames: bytes = frames) -> None:
-                    connection = MessageSocket.adopt(listener.accept()[0])
+                    connection = MessageSocket(listener.accept()[0])
                     connection.timeouts = Timeouts(PATIENCE)
                     send_bytes(connection, frames)
                     connection.receive_message()

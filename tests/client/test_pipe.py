@@ -13,7 +13,7 @@ from client.tokens import Tokens
 from client.trust import Endpoint, Peer
 from common.errors import ConnectionLost, DeadlineExceeded, ExitStatus, NotPermitted, Unavailable, UsageError
 from common.wire.kinds import Kind, compose
-from common.wire.waiting import Timeouts
+from common.wire.sockets import Timeouts
 from tests.support import PATIENCE, PorterTestCase, scaled, socket_pair
 
 

@@ -13,8 +13,7 @@ import pyte
 
 from common.wire.framing import encode
 from common.wire.kinds import Kind, compose
-from common.wire.sockets import MessageSocket
-from common.wire.waiting import Timeouts
+from common.wire.sockets import MessageSocket, Timeouts
 from tests.support import (
     PATIENCE,
     PorterTestCase,
@@ -232,7 +231,7 @@ class WhileTyping(PorterTestCase):
             self.client = Screen(self, "--port", str(listener.getsockname()[1]), "--no-input", "--no-tls")
             accepted, _ = listener.accept()
             self.peer = f"127.0.0.1:{listener.getsockname()[1]}"
-        self.server_side = MessageSocket.adopt(accepted)
+        self.server_side = MessageSocket(accepted)
         self.server_side.timeouts = Timeouts(PATIENCE, PATIENCE, PATIENCE)
         self.addCleanup(self.server_side.close)
         self.say(Kind.TEXT, "ready")

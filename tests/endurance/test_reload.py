@@ -104,15 +104,15 @@ class Secure(Behaviour, PorterTestCase):
     def test_a_new_certificate_applies_to_new_connections(self) -> None:
         server = self.start_process(mode="echo")
         old = server.connect()
-        first = old.peer_certificate()  # type: ignore[attr-defined]
+        first = old.tls.peer_certificate()  # type: ignore[union-attr]
         certificate, key = (self.folder / "data" / "tls" / name for name in ("certificate.pem", "key.pem"))
         ensure(self.folder / "new.pem", self.folder / "new-key.pem")
         (self.folder / "new-key.pem").replace(key)
         server.signal(signal.SIGHUP)  # the key is new and the certificate is old: they do not match
         server.wait_for_log(": tls.certificate: cannot use the certificate")
-        self.assertEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
+        self.assertEqual(first, server.connect().tls.peer_certificate())  # type: ignore[union-attr]
         (self.folder / "new.pem").replace(certificate)
         self.reload(server)
-        self.assertNotEqual(first, server.connect().peer_certificate())  # type: ignore[attr-defined]
+        self.assertNotEqual(first, server.connect().tls.peer_certificate())  # type: ignore[union-attr]
         old.send_message("still here")
         self.assertEqual("still here", old.receive_message())

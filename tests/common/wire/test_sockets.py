@@ -1,12 +1,10 @@
 """The message sockets: the same behaviour over plain sockets and over TLS."""
 
-import contextlib
 import socket
 import struct
 import threading
 import tracemalloc
 from typing import Any
-from unittest import mock
 
 from common.errors import (
     ConnectionLost,
@@ -14,52 +12,16 @@ from common.errors import (
     MessageStalled,
     MessageTooLong,
     NotText,
-    Stopping,
     UnexpectedTLS,
 )
-from common.wire.deadline import Deadline
 from common.wire.framing import encode
-from common.wire.sockets import MessageSocket
-from common.wire.stopflag import StopFlag
-from common.wire.waiting import Timeouts
+from common.wire.sockets import MessageSocket, Timeouts
 from tests.common.wire.pair_case import Pair, PlainPair, SecurePair
 from tests.support import PATIENCE, scaled, send_bytes
 
 
-class Record:
-    """A journal that remembers the counts: messages received and sent, each with the bytes of their frames."""
-
-    def __init__(self) -> None:
-        self.shown: list[tuple[int, int, int, int]] = []
-        self.is_closed = False
-
-    def log_messages(self, connection: MessageSocket) -> None:
-        self.shown.append(
-            (
-                connection.messages_received,
-                connection.bytes_received,
-                connection.messages_sent,
-                connection.bytes_sent,
-            )
-        )
-
-    def close(self, _: MessageSocket) -> None:
-        self.is_closed = True
-
-
 class Behaviour(Pair):
     """Tests for both kinds of socket."""
-
-    def keep_journal(self: Any) -> Record:
-        self.ours.journal = journal = Record()
-        self.ours.is_followed = True
-        return journal
-
-    def stop_flag(self: Any) -> StopFlag:
-        flag = StopFlag()
-        self.addCleanup(flag.close)
-        self.ours.stop = flag
-        return flag
 
     def test_text_goes_there_and_back(self: Any) -> None:
         for text in ("hello", "", "Привет\n\x00", "x" * 60_000):
@@ -73,15 +35,6 @@ class Behaviour(Pair):
             self.theirs.send_message(str(number))
         self.assertEqual([str(number) for number in range(100)], [self.ours.receive_message() for _ in range(100)])
 
-    def test_only_a_few_of_thousands_of_messages_are_decoded_at_a_time(self: Any) -> None:
-        texts = [str(number) for number in range(4000)]
-        self.write_raw(b"".join(map(encode, texts)))
-        received = []
-        for _ in texts:
-            received.append(self.ours.receive_message())
-            self.assertLess(len(self.ours._ready), 64)
-        self.assertEqual(texts, received)
-
     def test_thousands_of_messages_can_be_taken_without_waiting(self: Any) -> None:
         self.write_raw(encode("ab") * 2000)
         received: list[str] = []
@@ -94,21 +47,6 @@ class Behaviour(Pair):
         for _ in range(200):
             self.assertEqual("ab", self.ours.receive_message())
         self.assertRaises(NotText, self.ours.receive_message)
-
-    def test_the_answers_to_a_burst_are_sent_together_before_the_next_wait(self: Any) -> None:
-        self.write_raw(b"".join(encode(text) for text in "abc"))
-        journal = self.keep_journal()
-        for _ in range(3):
-            self.ours.send_message(self.ours.receive_message().upper())
-        self.assertEqual([(3, 15, 0, 0), (3, 15, 3, 15)], journal.shown)
-        self.assertEqual(["A", "B", "C"], [self.theirs.receive_message() for _ in range(3)])
-
-    def test_large_answers_to_a_burst_do_not_pile_up(self: Any) -> None:
-        self.theirs.max_message = 10**7
-        self.write_raw(encode("a") + encode("b"))
-        self.ours.receive_message()
-        self.ours.send_message("x" * 70_000)
-        self.assertEqual("x" * 70_000, self.theirs.receive_message())
 
     def test_the_end_between_two_messages_is_none(self: Any) -> None:
         self.theirs.send_message("last")
@@ -174,84 +112,8 @@ class Behaviour(Pair):
         sender.start()
         self.assertEqual("first", self.ours.receive_message())
         sender.join()
-        self.assertIsNone(self.ours._message_deadline)
         self.write_raw(second[5:])
         self.assertEqual("second", self.ours.receive_message())
-
-    def test_an_overall_deadline_comes_before_the_idle_timeout(self: Any) -> None:
-        self.ours.timeouts = Timeouts(idle=PATIENCE)
-        self.ours.overall = Deadline(scaled(0.05), DeadlineExceeded, "too slow")
-        with self.assertRaisesRegex(DeadlineExceeded, "too slow"):
-            self.ours.receive_message()
-
-    def test_the_stop_flag_wakes_a_waiting_socket(self: Any) -> None:
-        flag = self.stop_flag()
-
-        def stop() -> None:
-            flag.set()
-            self.ours.wake()
-
-        stopping = threading.Timer(scaled(0.02), stop)
-        stopping.start()
-        self.assertRaises(Stopping, self.ours.receive_message)
-        stopping.join()
-        self.ours.send_message("goodbye")
-        self.ours.finish(linger=0)
-        self.assertEqual("goodbye", self.theirs.receive_message())
-        self.assertIsNone(self.theirs.receive_message())
-
-    def test_a_wake_does_not_break_a_message_that_has_begun(self: Any) -> None:
-        self.write_raw(encode("hello")[:6])
-        with mock.patch.object(self.ours, "_is_waiting", True):  # its thread has not seen the bytes yet
-            self.ours.wake()
-        self.write_raw(encode("hello")[6:])
-        self.assertEqual("hello", self.ours.receive_message())
-
-    def test_a_peer_that_has_left_is_at_its_end_at_a_stop(self: Any) -> None:
-        self.theirs.finish(linger=0)
-        with mock.patch.object(self.ours, "_is_waiting", True):
-            self.ours.wake()
-        self.assertIsNone(self.ours.receive_message())
-
-    def test_messages_that_came_before_the_stop_are_still_received(self: Any) -> None:
-        self.theirs.send_message("a")
-        self.theirs.send_message("b")
-        self.stop_flag().set()
-        self.assertEqual("a", self.ours.receive_message())
-        if self.ours._ready:  # both came in one read
-            self.assertEqual("b", self.ours.receive_message())
-        with self.assertRaises(Stopping):
-            self.ours.receive_message()
-
-    def test_a_message_that_has_begun_is_finished_in_spite_of_the_stop(self: Any) -> None:
-        frame = encode("hello")
-        self.write_raw(frame[:6])
-        flag = self.stop_flag()
-        list(self.ours.receive_waiting())
-        flag.set()
-        sender = threading.Timer(scaled(0.02), self.write_raw, [frame[6:]])
-        sender.start()
-        self.assertEqual("hello", self.ours.receive_message())
-        sender.join()
-
-    def test_a_peer_that_never_pauses_does_not_delay_the_stop(self: Any) -> None:
-        frames = encode("x" * 100) * 3000
-        flag = self.stop_flag()
-        sending = threading.Thread(target=self.send_until_lost, args=[frames])
-        sending.start()
-        self.ours.receive_message()
-        flag.set()
-        received = 0
-        with self.assertRaises(Stopping):
-            while self.ours.receive_message():
-                received += 1
-        self.assertLess(received, 3 * 16384 // 104)
-        self.ours.close()
-        sending.join(PATIENCE)
-
-    def send_until_lost(self: Any, data: bytes) -> None:
-        with contextlib.suppress(ConnectionLost):
-            send_bytes(self.theirs, data)
 
     def test_large_and_small_messages_take_turns(self: Any) -> None:
         self.ours.max_message = self.theirs.max_message = 10**6
@@ -265,40 +127,6 @@ class Behaviour(Pair):
         sending.start()
         self.addCleanup(sending.join, PATIENCE)
 
-    def test_the_journal_gets_each_message_and_the_end_while_it_follows(self: Any) -> None:
-        journal = self.keep_journal()
-        self.ours.send_message("h\u00e9llo")
-        self.theirs.receive_message()
-        self.theirs.send_message("x")
-        self.ours.receive_message()
-        self.assertEqual([(0, 0, 1, 10), (1, 5, 1, 10)], journal.shown)
-        self.ours.is_followed = False
-        self.ours.send_message("y")
-        self.assertEqual(2, len(journal.shown))
-        self.assertEqual((2, 15), (self.ours.messages_sent, self.ours.bytes_sent))
-        self.ours.finish(linger=0)
-        self.assertTrue(journal.is_closed)
-
-    def test_an_echo_of_a_burst_and_other_answers_arrive_unchanged(self: Any) -> None:
-        texts = ["\u043f\u0440\u0438\u0432\u0435\u0442", "", "c" * 3000, "d"]
-        for answers in (texts, [*texts[:3], "e"], texts[:1], texts[::-1], [*texts, "more"]):
-            self.write_raw(b"".join(map(encode, texts)))
-            self.assertEqual(texts, [self.ours.receive_message() for _ in texts])
-            for answer in answers:
-                self.ours.send_message(answer)
-            self.ours.flush()
-            self.assertEqual(answers, [self.theirs.receive_message() for _ in answers])
-
-    def test_an_invalid_text_is_refused_at_once_and_the_burst_is_still_answered(self: Any) -> None:
-        self.write_raw(encode("a") + encode("b"))
-        self.ours.receive_message()
-        self.ours.send_message("A")
-        self.assertRaises(NotText, self.ours.send_message, "\ud800")
-        self.ours.receive_message()
-        self.ours.send_message("B")
-        self.assertEqual(["A", "B"], [self.theirs.receive_message() for _ in "AB"])
-        self.assertRaises(NotText, self.ours.send_message, "\ud800")
-
     def test_messages_that_have_arrived_can_be_taken_without_waiting(self: Any) -> None:
         self.assertEqual([], list(self.ours.receive_waiting()))
         self.write_raw(encode("a") + encode("b") + b"\0\0")
@@ -310,21 +138,10 @@ class Behaviour(Pair):
         self.assertEqual([], list(self.ours.receive_waiting()))
         self.assertTrue(self.ours.has_ended)
 
-    def test_an_invalid_text_at_the_end_of_a_burst_loses_no_earlier_answer(self: Any) -> None:
-        self.write_raw(encode("a") + encode("b"))
-        self.ours.receive_message()
-        self.ours.send_message("A")
-        self.ours.receive_message()
-        self.assertRaises(NotText, self.ours.send_message, "\udc80")
-        self.ours.send_message("B")
-        self.assertEqual(["A", "B"], [self.theirs.receive_message() for _ in "AB"])
-
     def test_a_breach_right_after_a_message_is_raised_at_the_next_receive(self: Any) -> None:
-        for breach, error in ((b"\x00\xff\xff\xff", MessageTooLong), (b"\0\0\0\1\xff", NotText)):
-            self.write_raw(encode("good") + breach)
-            self.assertEqual("good", self.ours.receive_message())
-            self.assertRaises(error, self.ours.receive_message)
-            self.ours._rest.clear()
+        self.write_raw(encode("good") + b"\x00\xff\xff\xff")
+        self.assertEqual("good", self.ours.receive_message())
+        self.assertRaises(MessageTooLong, self.ours.receive_message)
 
     def test_messages_that_came_before_a_breach_are_not_lost(self: Any) -> None:
         self.write_raw(encode("a") + encode("the reason") + b"\0\0\0\1\xff")
@@ -343,11 +160,33 @@ class Behaviour(Pair):
         self.theirs.close()
         finishing.join(PATIENCE)
 
+    def test_a_peer_that_does_not_read_is_given_up(self: Any) -> None:
+        self.ours.timeouts = Timeouts(send=scaled(0.1))
+        with self.assertRaisesRegex(ConnectionLost, "did not take"):
+            for _ in range(1000):
+                self.ours.send_message("x" * 60_000)
+
+    def test_an_invalid_text_is_refused_and_the_next_one_is_sent(self: Any) -> None:
+        self.assertRaises(NotText, self.ours.send_message, "\ud800")
+        self.ours.send_message("fine")
+        self.assertEqual("fine", self.theirs.receive_message())
+
+    def test_finish_waits_no_longer_than_its_linger_time_and_can_be_repeated(self: Any) -> None:
+        self.ours.finish(linger=scaled(0.02))
+        self.ours.finish(linger=PATIENCE)
+        self.assertEqual(-1, self.ours.fileno())
+
+    def test_a_changed_idle_timeout_takes_effect(self: Any) -> None:
+        for seconds in (scaled(0.02), scaled(0.04)):
+            self.ours.timeouts = Timeouts(idle=seconds)
+            with self.assertRaisesRegex(DeadlineExceeded, f"for {seconds:g} seconds"):
+                self.ours.receive_message()
+
     def test_a_reset_is_a_lost_connection(self: Any) -> None:
         server = socket.create_server(("127.0.0.1", 0))
         with server:
             client = socket.create_connection(server.getsockname())
-            accepted = MessageSocket.adopt(server.accept()[0])
+            accepted = MessageSocket(server.accept()[0])
         client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
         client.close()
         with self.assertRaises(ConnectionLost):
@@ -356,19 +195,6 @@ class Behaviour(Pair):
 
 
 class Plain(Behaviour, PlainPair):
-    def test_a_message_socket_is_still_a_socket(self) -> None:
-        self.assertIsInstance(self.ours, socket.socket)
-        self.ours.sendall(b"raw")
-        self.assertEqual(b"raw", self.theirs.recv(10))
-
-    def test_a_socket_that_was_created_and_not_adopted_works_too(self) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as server, MessageSocket() as client:
-            client.connect(server.getsockname())
-            client.send_message("hello")
-            accepted, _ = server.accept()
-            with accepted:
-                self.assertEqual(encode("hello"), accepted.recv(100))
-
     def test_tls_on_a_plain_connection_has_its_own_error(self) -> None:
         send_bytes(self.theirs, b"\x16\x03\x01\x02\x00\x01\x00")
         with self.assertRaises(UnexpectedTLS):

@@ -14,8 +14,8 @@ import warnings
 
 from common.errors import ConnectionLost, DeadlineExceeded, HandshakeFailed, MessageStalled
 from common.wire.framing import encode
-from common.wire.tls import SecureMessageSocket, client_context, fingerprint, server_context
-from common.wire.waiting import Timeouts
+from common.wire.sockets import MessageSocket, Timeouts
+from common.wire.tls import client_context, fingerprint, server_context
 from server.configuration.certificate import ensure
 from tests.support import PATIENCE, PorterTestCase, scaled, secure_pair
 
@@ -56,24 +56,22 @@ class Channel(PorterTestCase):
 
     def records(self, *texts: str) -> bytes:
         """Return the bytes that the peer sends for these messages, one record each."""
-        for text in texts:
-            self.theirs._tls.write(encode(text))
-        return self.theirs._leaving.read()
+        assert self.theirs.tls is not None
+        return b"".join(self.theirs.tls.encipher(encode(text)) for text in texts)
 
     def write_wire(self, data: bytes) -> None:
         """Send bytes as they are, without another layer of TLS."""
-        self.theirs._send_bytes(data)
+        self.theirs.socket.sendall(data)
 
     def test_an_end_without_close_notify_is_a_lost_connection(self) -> None:
-        self.theirs.shutdown(socket.SHUT_RDWR)
+        self.theirs.socket.shutdown(socket.SHUT_RDWR)
         with self.assertRaisesRegex(ConnectionLost, "without close_notify"):
             self.ours.receive_message()
 
     def test_a_close_notify_right_after_a_message_is_the_end_although_the_socket_is_open(self) -> None:
         data = self.records("last")
-        with contextlib.suppress(ssl.SSLWantReadError):
-            self.theirs._tls.unwrap()
-        self.write_wire(data + self.theirs._leaving.read())
+        assert self.theirs.tls is not None
+        self.write_wire(data + self.theirs.tls.goodbye())
         self.assertEqual("last", self.ours.receive_message())
         self.assertIsNone(self.ours.receive_message())
         self.assertEqual([], list(self.ours.receive_waiting()))
@@ -88,9 +86,6 @@ class Channel(PorterTestCase):
         data = self.records("one", "two", "three")
         for piece in (data[:3], data[3:40], data[40:]):
             self.write_wire(piece)
-            sender = threading.Timer(scaled(0.01), self.ours.wake)  # no thread waits, so it changes nothing
-            sender.start()
-            sender.join()
         self.assertEqual(["one", "two", "three"], [self.ours.receive_message() for _ in range(3)])
 
     def test_messages_of_any_size_in_pieces_of_any_size_arrive_unchanged(self) -> None:
@@ -109,7 +104,8 @@ class Channel(PorterTestCase):
 
     def write_in_pieces(self, wire: bytes, size: int) -> None:
         for start in range(0, len(wire), size):
-            socket.socket.sendall(self.theirs, wire[start : start + size])
+            self.theirs.socket.setblocking(True)
+            self.theirs.socket.sendall(wire[start : start + size])
 
     def test_a_peer_that_has_ended_its_side_still_gets_every_answer(self) -> None:
         for version in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
@@ -133,21 +129,14 @@ class Channel(PorterTestCase):
         with self.assertRaisesRegex(ConnectionLost, "(?i)bad record mac|decryption failed"):
             self.ours.receive_message()
 
-    def test_methods_that_bypass_tls_raise_an_error(self) -> None:
-        refused = {"sendfile": [None], "makefile": []}
-        for name in vars(socket.socket) | vars(socket.SocketType):
-            if name.startswith(("send", "recv", "makefile")):
-                with self.assertRaisesRegex(NotImplementedError, "pass TLS by"):
-                    getattr(self.ours, name)(*refused.get(name, [b"secret"]))
-
 
 class Handshakes(PorterTestCase):
-    def secured(self) -> tuple[SecureMessageSocket, socket.socket]:
+    def secured(self) -> tuple[MessageSocket, socket.socket]:
         certificate, key = self.folder / "c.pem", self.folder / "k.pem"
         ensure(certificate, key)
         first, second = socket.socketpair()
         self.addCleanup(second.close)
-        ours = SecureMessageSocket.adopt(first)
+        ours = MessageSocket(first)
         self.context = server_context(certificate, key)
         self.addCleanup(ours.close)
         return ours, second
@@ -198,13 +187,13 @@ class Handshakes(PorterTestCase):
     def test_suites_with_cbc_are_refused_and_those_with_gcm_are_served(self) -> None:
         for suites, is_served in (("ECDHE+AES:!AESGCM", False), ("ECDHE+AESGCM", True)):
             ours, theirs = self.secured()
-            client = SecureMessageSocket.adopt(theirs)
+            client = MessageSocket(theirs)
             self.addCleanup(client.close)
             context = client_context()
             context.maximum_version = ssl.TLSVersion.TLSv1_2
             context.set_ciphers(suites)
 
-            def greet(client: SecureMessageSocket = client, context: ssl.SSLContext = context) -> None:
+            def greet(client: MessageSocket = client, context: ssl.SSLContext = context) -> None:
                 with contextlib.suppress(HandshakeFailed):
                     client.handshake(context, PATIENCE)
                     client.send_message("hello")
@@ -261,7 +250,7 @@ class Handshakes(PorterTestCase):
             self.addCleanup(client.wait, PATIENCE)
             assert client.stdin is not None
             self.addCleanup(client.stdin.close)
-            ours = SecureMessageSocket.adopt(listener.accept()[0])
+            ours = MessageSocket(listener.accept()[0])
             self.addCleanup(ours.close)
         ours.handshake(server_context(certificate, key), PATIENCE)
         client.stdin.write(encode("before"))
@@ -277,7 +266,7 @@ class Handshakes(PorterTestCase):
     def test_a_client_reports_a_server_without_tls(self) -> None:
         first, second = socket.socketpair()
         self.addCleanup(second.close)
-        client = SecureMessageSocket.adopt(first)
+        client = MessageSocket(first)
         self.addCleanup(client.close)
         second.sendall(encode("ERROR this is TLS, but the connection is plain"))
         with self.assertRaisesRegex(HandshakeFailed, "does not speak TLS"):

@@ -91,7 +91,7 @@ class Configurations(PorterTestCase):
     def test_a_class_that_is_no_mode_is_told_what_it_lacks(self) -> None:
         for name, wanted in (
             ("word_count.WordCount", "must be MODULE:CLASS, as in server.handlers.echo:EchoHandler"),
-            (f"{__name__}:Silent", "Silent has no method converse"),
+            (f"{__name__}:Silent", "Silent has neither converse nor answer"),
         ):
             text = self.first_problem(f"mode: mine\nhandlers: {{mine: {{class: '{name}'}}}}\n")
             self.assertIn(wanted, text)

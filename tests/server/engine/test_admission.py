@@ -114,7 +114,7 @@ class Shared(Behaviour, PorterTestCase):
 class Register(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
-        self.connections = Connections()
+        self.connections: Connections[MessageSocket] = Connections()
         self.limits = Limits(max_connections=3, max_connections_per_address=2)
 
     def socket(self) -> MessageSocket:
@@ -152,8 +152,9 @@ class Register(PorterTestCase):
         threading.Timer(scaled(0.02), self.connections.remove, [request]).start()
         self.assertTrue(self.connections.wait_until_none(PATIENCE))
 
-    def test_cut_ends_all_connections(self) -> None:
-        request = self.socket()
-        self.connections.admit(request, "a", self.limits)
-        self.assertEqual(1, self.connections.cut())
-        self.assertEqual(b"", request.recv(1))
+    def test_all_open_connections_are_known(self) -> None:
+        first, second = self.socket(), self.socket()
+        for request in (first, second):
+            self.connections.admit(request, "a", self.limits)
+        self.connections.remove(first)
+        self.assertEqual([second], self.connections.all())

@@ -5,12 +5,11 @@ import threading
 from typing import Any
 from unittest import mock
 
-from common.errors import ConnectionRefused
 from common.wire.framing import encode
-from server.engine import refusals
-from server.engine.refusals import Refusals, SparingLog
-from tests.support import PATIENCE, PorterTestCase, RunningServer, at_once, socket_pair, wait_until
+from server.engine.sparing import SparingLog
+from tests.support import PATIENCE, PorterTestCase, RunningServer, at_once, wait_until
 
+MOST_LINGERING = "server.engine.server._MOST_LINGERING"
 FULL = encode("ERROR the server is full, try again later")
 
 
@@ -52,35 +51,26 @@ class Refused(PorterTestCase):
                 client.close()
                 wait_until(lambda: not server.service.connections, "a free slot")
 
-    def test_refused_clients_that_stay_hold_a_limited_number_of_threads(self) -> None:
-        with mock.patch.object(refusals, "_MOST_LINGERING", 2):
-            refusing = Refusals()
-        pairs = [socket_pair() for _ in range(3)]
-        with self.assertLogs("porter.server", "WARNING"):
-            threads = [
-                threading.Thread(target=refusing.refuse, args=[ours, "peer", ConnectionRefused("no")])
-                for ours, _ in pairs
-            ]
-            for thread, (_, theirs) in zip(threads, pairs, strict=True):
-                thread.start()
-                self.assertEqual("ERROR no", theirs.receive_message())
-                self.assertIsNone(theirs.receive_message())
-        threads[2].join(PATIENCE)
-        self.assertRaises(BrokenPipeError, pairs[2][1].send, b"x")  # closed without lingering
-        for _, theirs in pairs[:2]:
-            theirs.send(b"x")
-        for thread, (_, theirs) in zip(threads, pairs, strict=True):
-            theirs.close()
-            thread.join(PATIENCE)
+    def test_refused_clients_that_stay_are_limited_in_number_and_cost_no_thread(self) -> None:
+        with self.server("echo", limits={"max_connections": 1}) as server, mock.patch(MOST_LINGERING, 2):
+            self.fill(server)
+            before = threading.active_count()
+            clients = [server.connect_raw() for _ in range(3)]
+            for client in clients:
+                self.assertEqual(FULL, client.recv(1000))
+                self.assertEqual(b"", client.recv(1000))
+            self.assertEqual(before, threading.active_count())
+            for client in clients[:2]:
+                client.send(b"x")  # is read, and dropped
+                client.send(b"x")
+            wait_until(lambda: self.is_reset(clients[2]), "the end of the third, which did not linger")
 
-    def test_without_lingering_the_reason_is_sent_and_the_connection_closed_at_once(self) -> None:
-        ours, theirs = socket_pair()
-        with self.assertLogs("porter.server", "WARNING"):
-            Refusals().refuse(ours, "peer", ConnectionRefused("no"), linger=False)
-        self.assertEqual("ERROR no", theirs.receive_message())
-        self.assertIsNone(theirs.receive_message())
-        self.assertRaises(BrokenPipeError, theirs.send, b"x")
-        theirs.close()
+    def is_reset(self, client: socket.socket) -> bool:
+        try:
+            client.send(b"x")
+        except OSError:
+            return True
+        return False
 
 
 class Sparing(PorterTestCase):

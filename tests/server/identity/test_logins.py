@@ -297,5 +297,4 @@ class OnPostgres(Postgres, Behaviour, StoreTestCase):
         with mock.patch.object(self.logins.sessions, "find", find_and_log_out):
             login = self.logins.resume(self.first.token)
         assert login is not None
-        with self.assertRaises(SessionEnded), self.watcher.watching(login, self.fail):
-            self.fail("came in")
+        self.assertRaises(SessionEnded, self.watcher.watch, login, self.fail)

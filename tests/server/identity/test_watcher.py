@@ -4,7 +4,8 @@ import queue
 import sqlite3
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from unittest import mock
 
 from sqlalchemy import select, update
@@ -45,6 +46,16 @@ def login(account_id: int, session_id: int, revision: int = 0) -> Login:
     return Login(account_id, "Alice", session_id, revision, token=None)
 
 
+@contextmanager
+def watching(watcher: Watcher, login: Login, end: Callable[[SessionEnded], None]) -> Iterator[None]:
+    """Watch a session inside."""
+    watched = watcher.watch(login, end)
+    try:
+        yield
+    finally:
+        watcher.unwatch(watched)
+
+
 class WatcherTests(StoreTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -65,65 +76,65 @@ class WatcherTests(StoreTestCase):
         def end(name: str) -> Callable[[SessionEnded], None]:
             return lambda error: ended.append(name)
 
-        watching = self.start()
+        polling = self.start()
         with (
-            watching.watching(login(1, 10), end("alice")),
-            watching.watching(login(1, 11), end("alice too")),
-            watching.watching(login(2, 20), end("bob")),
+            watching(polling, login(1, 10), end("alice")),
+            watching(polling, login(1, 11), end("alice too")),
+            watching(polling, login(2, 20), end("bob")),
         ):
-            watching.poll()
+            polling.poll()
             self.assertEqual([], ended)
             self.revoke(1, 10)
-            watching.poll()
-            watching.poll()
+            polling.poll()
+            polling.poll()
             self.assertEqual(["alice"], ended)
             self.revoke(1)
-            watching.poll()
+            polling.poll()
             self.assertEqual(["alice", "alice", "alice too"], ended)
 
     def test_the_watcher_polls_by_itself(self) -> None:
         ended = threading.Event()
-        with self.start(interval=scaled(0.01)).watching(login(1, 10), lambda error: ended.set()):
+        with watching(self.start(interval=scaled(0.01)), login(1, 10), lambda error: ended.set()):
             self.revoke(1)
             self.assertTrue(ended.wait(PATIENCE))
 
     def test_a_login_that_has_left_is_not_ended(self) -> None:
-        watching = self.start()
-        with watching.watching(login(1, 10), self.fail):
+        polling = self.start()
+        with watching(polling, login(1, 10), self.fail):
             pass
         self.revoke(1)
-        watching.poll()
-        self.assertEqual({}, watching._watched)
+        polling.poll()
+        self.assertEqual({}, polling._watched)
 
     def test_a_login_ended_before_it_is_watched_is_refused(self) -> None:
-        watching = self.start()
+        polling = self.start()
         self.revoke(1)
-        watching.poll()
-        with self.assertRaises(SessionEnded), watching.watching(login(1, 10), self.fail):
+        polling.poll()
+        with self.assertRaises(SessionEnded), watching(polling, login(1, 10), self.fail):
             self.fail("came in")
-        with watching.watching(login(1, 11, revision=1), self.fail):
-            watching.poll()
+        with watching(polling, login(1, 11, revision=1), self.fail):
+            polling.poll()
 
     def test_a_store_restored_from_a_backup_ends_all_sessions(self) -> None:
         ended = threading.Event()
-        watching = self.start()
+        polling = self.start()
         store, backup = sqlite3.connect(self.folder / "data/porter.db"), sqlite3.connect(":memory:")
         store.backup(backup)
         self.revoke(2)
-        watching.poll()
-        with watching.watching(login(1, 10, revision=1), lambda error: ended.set()):
-            watching.poll()
+        polling.poll()
+        with watching(polling, login(1, 10, revision=1), lambda error: ended.set()):
+            polling.poll()
             self.assertFalse(ended.is_set())
             backup.backup(store)
             store.close()
             backup.close()
-            watching.poll()
+            polling.poll()
             self.assertTrue(ended.is_set())
             ended.clear()
-            watching.poll()
+            polling.poll()
             self.assertFalse(ended.is_set())
             self.revoke(1)
-            watching.poll()
+            polling.poll()
 
     def test_an_unavailable_store_is_logged_once_and_polled_again(self) -> None:
         ended = threading.Event()
@@ -138,7 +149,7 @@ class WatcherTests(StoreTestCase):
         with (
             mock.patch.object(Revocations, "since", since),
             self.assertLogs("porter.server", "ERROR") as logged,
-            self.start(interval=scaled(0.01)).watching(login(1, 10), lambda error: ended.set()),
+            watching(self.start(interval=scaled(0.01)), login(1, 10), lambda error: ended.set()),
         ):
             self.revoke(1)
             self.assertTrue(ended.wait(PATIENCE))
@@ -165,11 +176,11 @@ class WatcherTests(StoreTestCase):
 
     def test_the_error_names_the_owner_of_the_session_for_the_log_only(self) -> None:
         errors: list[SessionEnded] = []
-        watching = self.start()
-        with watching.watching(login(1, 10), errors.append):
+        polling = self.start()
+        with watching(polling, login(1, 10), errors.append):
             self.revoke(1)
-            watching.poll()
-        with self.assertRaises(SessionEnded) as caught, watching.watching(login(1, 11), self.fail):
+            polling.poll()
+        with self.assertRaises(SessionEnded) as caught, watching(polling, login(1, 11), self.fail):
             self.fail("came in")
         for error in (*errors, caught.exception):
             self.assertEqual(("your session was ended", "the session of Alice was ended"), (str(error), error.reason))

@@ -84,7 +84,7 @@ class Signals(PorterTestCase):
 
         def read() -> None:
             with contextlib.suppress(OSError):
-                while client.recv(1_000_000):
+                while client.socket.recv(1_000_000):
                     pass
 
         threads = [threading.Thread(target=work) for work in (send, read)]

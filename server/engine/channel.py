@@ -1,0 +1,212 @@
+"""The bytes of a connection both ways, with TLS or without: nothing here waits. It knows frames, and no messages.
+
+Reading is for whoever has the connection in hand. Sending is for any thread, under the lock, which is never held
+while anything waits; TLS is used under the lock for reading, too.
+"""
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+
+from common.errors import ConnectionLost, PorterError
+from common.wire.sockets import lost
+from common.wire.tls import Tls
+
+_MOST_GATHERED = 65536  # bytes
+_BUFFER = 16384  # bytes
+
+
+class Channel:
+    """A socket that does not block, what was gathered to be sent together, and what the peer has not taken yet.
+
+    `unsent_since` (of time.monotonic()) is when the oldest part of the unsent bytes should have been taken: all of
+    them are as old at most. `taken_at` is when the peer last took all that there was. `pushed` counts the unsent
+    bytes that others have pushed. `has_ended` tells whether the peer has ended its side.
+    """
+
+    __slots__ = (
+        *("has_ended", "lock", "messages", "pushed", "sent_bytes", "taken_at", "tls", "unsent", "unsent_since"),
+        *("_context", "_due", "_gathered", "_gathered_size", "_gathers", "_is_shut", "_receive", "_send", "_socket"),
+    )
+
+    def __init__(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
+        """Use a socket that does not block. With a context, nothing is sent before the TLS handshake is done."""
+        self.lock = threading.Lock()
+        self.tls: Tls | None = None
+        self.has_ended = False
+        self.messages = self.sent_bytes = 0
+        self.unsent: bytearray | bytes = b""  # as it goes on the wire
+        self.unsent_since = self.taken_at = 0.0
+        self.pushed = 0
+        self._context = context
+        self._socket = connection
+        self._receive = connection.recv
+        self._send = connection.send
+        self._gathers = False
+        self._gathered: list[bytes] = []
+        self._gathered_size = 0
+        self._due = 0  # unsent bytes that are as old as `unsent_since`
+        self._is_shut = False
+
+    # Reading, by whoever has the connection in hand.
+
+    def read(self, size: int) -> bytes:
+        """Return clear bytes that have come, b"" if there are none. Raise ConnectionLost if it is dead."""
+        data = self.read_wire(size)
+        if not data:
+            if data is not None:
+                if self.tls is not None:
+                    self.tls.check_end()
+                self.has_ended = True
+            return b""
+        return data if self.tls is None else self._decipher(data)
+
+    def read_wire(self, size: int) -> bytes | None:
+        """Return bytes as they come on the wire, b"" at the end of the stream, or None if there are none now."""
+        try:
+            return self._receive(size)
+        except BlockingIOError:
+            return None
+        except OSError as error:
+            raise lost(error) from error
+
+    def shake_hands(self) -> bytes | None:
+        """Continue the TLS handshake. Return None while it goes on, and afterwards the clear bytes that came with it.
+
+        It begins with the first byte: it costs 34 KiB. Raise HandshakeFailed or ConnectionLost if it fails.
+        """
+        data = self.read_wire(_BUFFER)
+        if data is None:
+            return None
+        if not data:
+            raise ConnectionLost("the peer ended the connection during the TLS handshake")
+        assert self._context is not None
+        with self.lock:
+            if self.tls is None:
+                self.tls = Tls(self._context)
+            try:
+                self.tls.shake_hands(data)
+            finally:  # an alert is sent, too
+                self._transmit(self.tls.leaving())
+        return self._decipher(b"") if self.tls.is_agreed else None
+
+    @property
+    def has_part(self) -> bool:
+        """Return whether a part of a TLS record has come."""
+        return self.tls is not None and self.tls.has_part
+
+    def _decipher(self, data: bytes) -> bytes:
+        assert self.tls is not None
+        with self.lock:
+            clear = self.tls.decipher(data)
+            self._transmit(self.tls.leaving())
+        self.has_ended = self.tls.has_ended
+        return clear
+
+    # Sending, by any thread.
+
+    def begin_turn(self) -> None:
+        """Gather what is sent from now on, so that the answers to a burst leave together."""
+        self._gathers = True
+
+    def end_turn(self) -> bool:
+        """Send what was gathered, and gather no more. Return whether there was anything."""
+        self._gathers = False
+        if not self._gathered:
+            return False
+        with self.lock:
+            self._send_gathered()
+        return True
+
+    def send(self, frame: bytes) -> bool:
+        """Send a frame, or gather it. Return whether it was sent. Raise ConnectionLost if the connection is dead."""
+        with self.lock:
+            return self.send_locked(frame)
+
+    def send_locked(self, frame: bytes) -> bool:
+        """Do what `send` does; the caller holds the lock."""
+        self._gathered.append(frame)
+        self._gathered_size += len(frame)
+        if self._gathers and self._gathered_size < _MOST_GATHERED:
+            return False
+        self._send_gathered()
+        return True
+
+    def send_unsent(self) -> None:
+        """Send what the kernel takes now of what it did not take before. Raise ConnectionLost if it is dead."""
+        with self.lock:
+            if not self.unsent:
+                return
+            assert isinstance(self.unsent, bytearray)
+            try:
+                sent = self._send(self.unsent)
+            except BlockingIOError:
+                return
+            except OSError as error:
+                raise lost(error) from error
+            del self.unsent[:sent]
+            self._due -= sent
+            if self._due <= 0:  # the bytes behind them have come later, and have their own time
+                self._due = len(self.unsent)
+                self.unsent_since = time.monotonic()
+            if not self.unsent:
+                self.unsent = b""
+                self.pushed = 0
+                self.taken_at = time.monotonic()
+
+    def say_goodbye(self) -> None:
+        """Send what was gathered and the end of TLS; nothing may be sent after it. Never raise."""
+        with self.lock, contextlib.suppress(PorterError):
+            self._gathers = False
+            self._send_gathered()
+            if self.tls is not None:
+                self._transmit(self.tls.goodbye())
+
+    def is_over(self) -> bool:
+        """Go on with the end: send the rest, then end our side. Return whether that is done and the peer has ended.
+
+        Raise OSError or ConnectionLost if the connection is dead.
+        """
+        self.send_unsent()
+        if self.unsent:
+            return False
+        if not self.has_ended and not self._is_shut:
+            self._is_shut = True
+            self._socket.shutdown(socket.SHUT_WR)
+        return self.has_ended
+
+    def _send_gathered(self) -> None:
+        frames = self._gathered
+        if not frames:
+            return
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self._gathered = []
+        self._gathered_size = 0
+        self.messages += len(frames)
+        self.sent_bytes += len(data)
+        if self._context is not None:
+            if self.tls is None:
+                raise ConnectionLost("there is no TLS to send it with")
+            data = self.tls.encipher(data)
+        self._transmit(data)
+
+    def _transmit(self, data: bytes) -> None:
+        """Send bytes as they go on the wire, and keep what the kernel does not take."""
+        if not data:
+            return
+        if self.unsent:
+            assert isinstance(self.unsent, bytearray)
+            self.unsent += data
+            return
+        try:
+            sent = self._send(data)
+        except BlockingIOError:
+            sent = 0
+        except OSError as error:
+            raise lost(error) from error
+        if sent < len(data):
+            self.unsent = bytearray(memoryview(data)[sent:])
+            self._due = len(self.unsent)
+            self.unsent_since = time.monotonic()

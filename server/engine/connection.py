@@ -1,0 +1,374 @@
+"""A connection: what has come on it, how long it may take, and how it waits and ends.
+
+It is parked with the leader, which gives it turns, or a thread holds it; only whoever has it in hand reads it, times
+it and ends it. Others may push a text, interrupt or stop it. What is said on it is the handler's business.
+"""
+
+import contextlib
+import socket
+import time
+from enum import Enum, auto
+from functools import partial
+from typing import Any
+
+from common.addresses import format_peer
+from common.errors import (
+    ConnectionLost,
+    ConnectionRefused,
+    DeadlineExceeded,
+    PorterError,
+    SessionEnded,
+    Stopping,
+)
+from common.wire.deadline import Deadline
+from common.wire.framing import encode
+from common.wire.inbox import Inbox
+from common.wire.journal import Counts, Journal
+from common.wire.sockets import LARGEST_CHUNK, NO_HANDSHAKE
+from server.engine.channel import Channel
+from server.engine.deadlines import Deadlines
+from server.engine.ending import Ending
+from server.engine.leader import Leader
+from server.engine.plan import Owner, Plan, Speaker
+from server.engine.polling import READ, Waker
+
+# In bytes.
+_SMALL_CHUNK = 4096
+_LARGE_MESSAGE = 1024  # from here on it is worth while to read much at a time
+_MOST_UNSENT = 65536
+_LONG = 0.002  # seconds
+_MOST_AT_ONCE = 32  # messages in one turn
+_NOT_TAKEN = "the peer did not take {limit} bytes of what others sent"
+
+
+class State(Enum):
+    HANDSHAKE = auto()
+    SERVED = auto()
+    ENDING = auto()
+
+
+class Connection:
+    """One connection, from accept to close.
+
+    `max_message` and `overall` may be set by the handler. `handler` is None until the conversation begins.
+    """
+
+    __slots__ = (
+        *("address", "events", "fd", "handler", "journal", "max_message", "opened_at", "overall", "peer", "plan"),
+        *("socket", "state", "__weakref__", "_channel", "_computes", "_deadlines", "_error", "_has_news", "_inbox"),
+        *("_leader", "_lock", "_owner", "_takes_long", "_takes_much", "_waker"),
+    )
+
+    def __init__(self, connection: socket.socket, address: Any, plan: Plan, leader: Leader, owner: Owner) -> None:
+        """Take over a socket that does not block."""
+        limits = plan.limits
+        self.socket = connection
+        self.fd = connection.fileno()
+        self.address = address
+        self.peer = format_peer(address)
+        self.plan = plan
+        self.handler: Speaker | None = None
+        self.journal: Journal | None = None
+        self.max_message = limits.max_message
+        self.overall: Deadline | None = None
+        self.opened_at = now = time.monotonic()
+        self.state = State.SERVED if plan.tls is None else State.HANDSHAKE
+        self.events = READ
+        self._leader = leader
+        self._owner = owner
+        self._channel = Channel(connection, plan.tls)
+        # Read by whoever has the connection in hand.
+        self._inbox = Inbox()
+        self._takes_much = self._takes_long = self._computes = False
+        self._deadlines = Deadlines(limits, self._inbox, self._channel, now)
+        if plan.tls is not None:
+            self._deadlines.moment = now + limits.handshake_timeout
+        # What others want, under the lock of the channel.
+        self._lock = self._channel.lock
+        self._error: PorterError | None = None
+        self._has_news = False
+        self._waker: Waker | None = None  # of the thread that waits
+
+    @property
+    def counts(self) -> Counts:
+        return self._inbox.messages, self._inbox.bytes, self._channel.messages, self._channel.sent_bytes
+
+    @property
+    def deadline(self) -> float:
+        return self._deadlines.moment
+
+    @property
+    def is_slow(self) -> bool:
+        return self.state is State.HANDSHAKE
+
+    # For the handler, in the thread that has the connection in hand.
+
+    def send_message(self, text: str) -> None:
+        """Send `text`: at once, or together with the other answers of this turn.
+
+        If the peer has more than 64 KiB to take, wait until it has less. Raise ConnectionLost if the connection is
+        dead or the peer takes too little within send_timeout, and NotText if `text` cannot be UTF-8.
+        """
+        if self._channel.send(encode(text)):
+            self._note()
+        while len(self._channel.unsent) > _MOST_UNSENT:
+            self.step_aside()
+            self._raise_error()
+            self._wait(self._deadlines.begin_wait(time.monotonic()))
+            self._channel.send_unsent()
+
+    def flush(self) -> None:
+        """Send what was gathered in this turn, and gather no more: the turn may take long."""
+        if self._channel.end_turn():
+            self._note()
+
+    def receive_message(self) -> str | None:
+        """Wait for the next message and return it. Return None if the peer has closed after the last one.
+
+        Raise a ProtocolError if the peer breaks the protocol, DeadlineExceeded if no message comes in time, Stopping
+        if the server stops and everything that had come is received, what `interrupt` was given, and ConnectionLost
+        if the connection is dead.
+        """
+        deadlines = self._deadlines
+        deadlines.quiet_since = time.monotonic()
+        while True:
+            self._raise_error()
+            if self.overall is not None:
+                self.overall.remaining()
+            text = self._inbox.take(self.max_message)
+            if text is not None:
+                deadlines.begun_at = None
+                return text
+            if deadlines.has_ended():
+                return None
+            self.step_aside()
+            self._wait(deadlines.begin_wait(time.monotonic()))
+            self._channel.send_unsent()
+            if not self._channel.unsent:
+                self._read()
+
+    def step_aside(self) -> None:
+        """Say that what follows may wait: another thread leads meanwhile, and what was said so far is sent.
+
+        Raise ConnectionRefused if there is no other thread.
+        """
+        if not self._leader.hand_on(self):
+            raise ConnectionRefused("the server is full, try again later")
+        self.flush()
+
+    # For any thread.
+
+    def push(self, text: str) -> bool:
+        """Send a text from any thread, without waiting. Return whether the connection has taken it.
+
+        A connection that has more than `limits.max_unsent` bytes of pushed texts to send is ended. Raise NotText if
+        `text` cannot be UTF-8.
+        """
+        frame = encode(text)
+        channel = self._channel
+        with self._lock:
+            if self.state is not State.SERVED or self._error is not None:
+                return False
+            try:
+                channel.send_locked(frame)
+            except ConnectionLost as error:
+                self._error = error
+            if channel.unsent:
+                channel.pushed += len(frame)
+                limit = self.plan.limits.max_unsent
+                if channel.pushed > limit:
+                    self._error = ConnectionLost(_NOT_TAKEN, limit=limit)
+            else:
+                channel.taken_at = time.monotonic()
+            is_taken = self._error is None
+        if channel.unsent or not is_taken:
+            self._tell()
+        else:
+            self._note()
+        return is_taken
+
+    def interrupt(self, error: PorterError) -> None:
+        """End the connection with `error`: the next verb that waits raises it. Any thread may call this."""
+        with self._lock:
+            self._error = self._error or error
+        self._tell()
+
+    def pardon(self) -> None:
+        """Forget an end of the session that was not raised yet; the handler has another session now."""
+        with self._lock:
+            if isinstance(self._error, SessionEnded):
+                self._error = None
+
+    def stop(self) -> None:
+        """End the connection with Stopping when everything is answered that has come. Any thread may call this."""
+        with self._lock:
+            self._deadlines.is_stopping = True
+        self._tell()
+
+    def cut(self) -> None:
+        """End the connection without a farewell. Any thread may call this."""
+        with self._lock, contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_RDWR)
+
+    def was_handed_on(self) -> None:
+        """Send what was gathered: this turn was found to take long. So may the next one, which will step aside."""
+        self._takes_long = True
+        with contextlib.suppress(ConnectionLost):  # the next send says so
+            self.flush()
+
+    def _tell(self) -> None:
+        """Tell whoever has the connection in hand that there is news."""
+        with self._lock:
+            self._has_news = True
+            waker = self._waker
+        if waker is not None:
+            waker.wake()
+        self._leader.post(self)
+
+    # Turns, given by the leader.
+
+    def turn(self) -> bool:
+        """Do what can be done now. Return whether the connection may be parked afterwards."""
+        try:
+            return self._shake_hands() if self.state is State.HANDSHAKE else self._serve()
+        except BaseException:  # a handler may fail in any way
+            self._owner.fail(self)
+            return False
+
+    def _serve(self) -> bool:
+        """Read what has come, and answer it."""
+        channel = self._channel
+        now = self._leader.now
+        self._raise_error()
+        self._deadlines.check(now)
+        if channel.unsent:
+            channel.send_unsent()
+        if not channel.unsent:
+            if not self._inbox.has_message and self._deadlines.may_read():
+                self._read()
+            if self._takes_long:
+                self._answer_aside()
+            else:
+                self._answer()
+        events = self._deadlines.begin_wait(now)
+        if events != self.events:
+            self.events = events
+            self._leader.heed(self)
+        if self._deadlines.has_more:
+            self._leader.post(self)
+        return True
+
+    def _answer(self) -> None:
+        """Have the handler answer 32 messages at most, until the peer has something to take."""
+        assert self.handler is not None
+        channel, take, received = self._channel, self._inbox.take, self.handler.received
+        channel.begin_turn()
+        for _ in range(_MOST_AT_ONCE):
+            text = take(self.max_message)
+            if text is None:
+                break
+            self._deadlines.begun_at = None
+            received(text)
+            del text  # free a long message while the connection is idle
+            if channel.unsent or self._error is not None:
+                break
+        if channel.end_turn():
+            self._note()
+
+    def _answer_aside(self) -> None:
+        """Answer while another thread leads, because the last answers took long. Those that compute take turns."""
+        self._leader.hand_on(self)
+        begun, computed = time.monotonic(), time.thread_time()
+        with self._leader.computing() if self._computes else contextlib.nullcontext():
+            self._answer()
+        self._takes_long = time.monotonic() - begun > _LONG
+        self._computes = time.thread_time() - computed > _LONG
+
+    def _shake_hands(self) -> bool:
+        """Continue the TLS handshake, and have the connection served when it is done."""
+        self._raise_error()
+        if self._deadlines.is_stopping:
+            raise Stopping
+        if self._leader.now >= self.deadline:
+            raise DeadlineExceeded(NO_HANDSHAKE, seconds=self.plan.limits.handshake_timeout)
+        clear = self._channel.shake_hands()
+        if clear is None:
+            return True
+        self.state = State.SERVED
+        self._deadlines.quiet_since = now = time.monotonic()
+        self._deadlines.moment = now + self.plan.limits.idle_timeout
+        self._put(clear)
+        return self._owner.open(self) and self._serve()
+
+    # Waiting.
+
+    def _raise_error(self) -> None:
+        """Raise what others have ended the connection with."""
+        if self._error is not None:
+            raise self._error
+
+    def _wait(self, events: int) -> None:
+        """Wait for events, for news or for the deadline, in a thread that holds the connection."""
+        seconds = self._deadlines.moment - time.monotonic()
+        if self.overall is not None:
+            seconds = min(seconds, self.overall.remaining() or 0)
+        if self._deadlines.has_more:
+            self._deadlines.may_read()
+            return
+        waker = self._leader.waker()
+        with self._lock:
+            if not self._has_news:
+                self._waker = waker
+        if self._waker is not None:
+            waker.wait(self.fd, events, max(0.0, seconds))
+        with self._lock:
+            self._waker = None
+            self._has_news = False
+        self._deadlines.check(time.monotonic())
+
+    # Reading.
+
+    def _read(self) -> None:
+        """Take in what has come, without waiting: a large message at once, small ones in small pieces."""
+        most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
+        data = self._channel.read(most)
+        before = self._inbox.messages
+        if data:
+            self._deadlines.quiet_since = self._leader.now
+            self._put(data)
+        self._takes_much = len(data) > _LARGE_MESSAGE * (self._inbox.messages - before)
+
+    def _put(self, data: bytes) -> None:
+        if data:
+            self._inbox.put(data, self.max_message)
+            self._note()
+
+    def _note(self) -> None:
+        if self.journal is not None and self.journal.is_followed:
+            self.journal.note(self)
+
+    # The end.
+
+    def say_last(self, text: str) -> None:
+        """Send the last text of a connection that ends; do not wait, and never raise."""
+        with contextlib.suppress(PorterError):
+            self._channel.end_turn()
+            self._channel.send(encode(text))
+            self._note()
+
+    def finish(self, linger: float) -> None:
+        """End our side, and let the peer end its own within `linger` seconds. A second call does nothing."""
+        with self._lock:
+            is_first, self.state = self.state in (State.HANDSHAKE, State.SERVED), State.ENDING
+        if is_first:
+            self._leader.take(self)
+            self._channel.say_goodbye()
+            close = partial(self._owner.close_request, self)
+            Ending(self.fd, self._channel, self._leader, close).begin(linger)
+
+    def close(self) -> None:
+        """Close the socket at once. A second call does nothing."""
+        self._leader.take(self)
+        with self._lock:
+            self.state = State.ENDING
+            self.socket.close()
