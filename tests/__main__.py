@@ -11,6 +11,7 @@ import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, starmap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -34,6 +35,9 @@ _ALONE = {
     "test_terminal",
     "test_users",
 }
+
+# These measure how long others wait, so nothing else runs beside them.
+_TIMED = {"tests.endurance.test_fairness", "tests.endurance.test_latency"}
 
 
 class Result(NamedTuple):
@@ -92,8 +96,10 @@ def main() -> int:
         os.environ["PORTER_LONG_TESTS"] = "1"
         todo = [(group, modules) for group, modules in todo if ".endurance." in group]
     passed = failed = skipped = 0
+    beside = [(group, modules) for group, modules in todo if group not in _TIMED]
+    alone = [(group, modules) for group, modules in todo if group in _TIMED]
     with ThreadPoolExecutor(AT_ONCE) as pool:
-        for result in pool.map(run, *zip(*todo, strict=True)):
+        for result in chain(pool.map(run, *zip(*beside, strict=True)), starmap(run, alone)):
             passed, failed, skipped = passed + result.passed, failed + result.failed, skipped + len(result.skipped)
             state = "FAILED" if result.failed else "ok"
             print(f"{state:6} {result.passed:4} tests {result.seconds:6.1f} s  {result.group}", flush=True)

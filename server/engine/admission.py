@@ -37,6 +37,9 @@ class Slots(Protocol):
     def give_back(self, source: str) -> None:
         """Free the slot of a connection from `source`."""
 
+    def has_more_than_its_share(self) -> bool:
+        """Return whether other processes on the same port have fewer connections, and should accept the next."""
+
 
 class OwnSlots:
     """The slots of a server that is one process."""
@@ -55,6 +58,9 @@ class OwnSlots:
         self._by_source[source] -= 1
         if not self._by_source[source]:
             del self._by_source[source]
+
+    def has_more_than_its_share(self) -> bool:
+        return False
 
 
 class SharedSlots:
@@ -98,6 +104,10 @@ class SharedSlots:
     def total(self, slot: int) -> int:
         """Return the sum of a counter over all workers. Counter 0 is for all connections, each other for a bucket."""
         return sum(self._counts[worker * (1 + _BUCKETS) + slot] for worker in range(self._workers))
+
+    def has_more_than_its_share(self, worker: int) -> bool:
+        """Return whether a worker has two connections more than the mean of all."""
+        return self._counts[worker * (1 + _BUCKETS)] * self._workers >= self.total(0) + 2 * self._workers
 
     def add(self, worker: int, slot: int, count: int) -> None:
         self._counts[worker * (1 + _BUCKETS) + slot] += count
@@ -145,6 +155,9 @@ class WorkersSlots:
         self._shared.add(self._worker, 0, -1)
         self._shared.add(self._worker, self._shared.bucket(source), -1)
 
+    def has_more_than_its_share(self) -> bool:
+        return self._shared.has_more_than_its_share(self._worker)
+
 
 def _check(count: int, of_source: int, limits: Limits) -> None:
     if count >= limits.max_connections:
@@ -170,6 +183,10 @@ class Connections(Generic[_Connection]):
         with self._changed:
             self._slots.take(source, limits)
             self._sources[request] = source
+
+    def has_more_than_its_share(self) -> bool:
+        """Return whether another process should accept the next connection."""
+        return self._slots.has_more_than_its_share()
 
     def remove(self, request: _Connection) -> bool:
         """Free the slot of a closed connection. Return False if it had none."""

@@ -37,7 +37,7 @@ _SMALL_CHUNK = 4096
 _LARGE_MESSAGE = 1024  # from here on it is worth while to read much at a time
 _MOST_UNSENT = 65536
 _LONG = 0.002  # seconds
-_MOST_AT_ONCE = 32  # messages in one turn
+_MOST_AT_ONCE = 16  # messages in one turn
 _NOT_TAKEN = "the peer did not take {limit} bytes of what others sent"
 
 
@@ -147,6 +147,10 @@ class Connection:
             if not self._channel.unsent:
                 self._read()
 
+    def check_peer(self) -> None:
+        """Raise ConnectionLost if the peer is gone. One that has only ended its side still waits for answers."""
+        self._read()
+
     def step_aside(self) -> None:
         """Say that what follows may wait: another thread leads meanwhile, and what was said so far is sent.
 
@@ -255,11 +259,11 @@ class Connection:
             self.events = events
             self._leader.heed(self)
         if self._deadlines.has_more:
-            self._leader.post(self)
+            self._leader.again(self)
         return True
 
     def _answer(self) -> None:
-        """Have the handler answer 32 messages at most, until the peer has something to take."""
+        """Have the handler answer 16 messages at most, until the peer has something to take."""
         assert self.handler is not None
         channel, take, received = self._channel, self._inbox.take, self.handler.received
         channel.begin_turn()

@@ -11,40 +11,21 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Protocol
 
 from server.engine.crew import Crew
-from server.engine.polling import READ, Poller, Waker
+from server.engine.participant import Participant, Wake
+from server.engine.polling import Poller, Waker
 
 LOG = logging.getLogger("porter.server")
 _LOOK = 1.0  # seconds between two looks at the deadlines, at most
 _SHORTEST_LOOK = 0.02
 _WATCH = 0.003  # seconds: a turn that is found twice at work takes longer than this
-_SLOW_TURNS = 4  # of those that take a millisecond or so, between two waits
+# Turns between two looks into the poller, of those that take a millisecond or so, and of those that never pause.
+_SLOW_TURNS, _GREEDY_TURNS = 4, 16
 _SWITCH_INTERVAL = 0.0005  # seconds, while a turn that was found waiting or computing is under way
 _LONGEST_COMPUTING = 1.0  # seconds
 _SOON = 0.0002  # seconds
 _TIMES_ALONE = 16
-
-
-class Participant(Protocol):
-    """What has turns: for `events` on `fd`, for its `deadline` (of time.monotonic()) and for a call of `post`."""
-
-    fd: int
-    events: int
-
-    @property
-    def deadline(self) -> float: ...
-
-    @property
-    def is_slow(self) -> bool:
-        """Return whether the next turn takes a millisecond or so."""
-
-    def turn(self) -> bool:
-        """Do what can be done without waiting. Return False if somebody else has it now, or it has ended."""
-
-    def was_handed_on(self) -> None:
-        """Hear, in another thread, that the present turn was found to take long."""
 
 
 class Leader:
@@ -62,9 +43,11 @@ class Leader:
         self._tick = tick
         self._lock = threading.Lock()
         self._poller = Poller()
-        self._waker = _Wake()
+        self._waker = Wake()
         self._parked: dict[int, Participant] = {}
         self._ready: deque[Participant] = deque()
+        self._greedy: dict[Participant, None] = {}  # in order; those that had a turn and have more to do
+        self._greedy_left = 0
         self._slow: deque[Participant] = deque()
         self._slow_left = 0
         self._leading: object | None = None  # who leads
@@ -109,6 +92,11 @@ class Leader:
             if self._is_closed or self._parked.get(participant.fd) is not participant:
                 return
             self._queue(participant)
+
+    def again(self, participant: Participant) -> None:
+        """Give a participant another turn, after those that have less to do. It calls this in its turn."""
+        with self._lock:
+            self._greedy[participant] = None
 
     def heed(self, participant: Participant) -> None:
         """Take notice that the `events` of a participant have changed; it calls this in its turn."""
@@ -226,8 +214,14 @@ class Leader:
                 return participant
         while self._slow and self._slow_left:
             participant = self._slow.popleft()
+            self._slow_left -= 1
             if self._parked.get(participant.fd) is participant:
-                self._slow_left -= 1
+                return participant
+        while self._greedy and self._greedy_left:
+            participant = next(iter(self._greedy))
+            del self._greedy[participant]
+            self._greedy_left -= 1
+            if self._parked.get(participant.fd) is participant:
                 return participant
         return None
 
@@ -239,16 +233,16 @@ class Leader:
 
     def _wait(self) -> None:
         """Wait for the next events, and look at the deadlines when it is time."""
-        timeout = 0.0 if self._slow else max(0.0, self._next_look - time.monotonic())
+        timeout = 0.0 if self._slow or self._greedy else max(0.0, self._next_look - time.monotonic())
         events = self._await_soon() or self._poller.poll(timeout)
         self.now = now = time.monotonic()
         with self._lock:
             self._number += 1
             self._is_waiting = False
-            self._slow_left = _SLOW_TURNS
+            self._slow_left, self._greedy_left = _SLOW_TURNS, _GREEDY_TURNS
             for fd, _ in events:
                 participant = self._parked.get(fd)
-                if participant is not None:
+                if participant is not None and participant not in self._greedy:
                     self._queue(participant)
             is_time = now >= self._next_look
             if is_time:
@@ -298,20 +292,3 @@ class Leader:
         if in_hand is not None:
             self._let_go(in_hand)
         return True
-
-
-class _Wake(Waker):
-    """The waker of the leader: its turn is that it has woken the leader."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.events = READ
-        self.deadline = float("inf")
-        self.is_slow = False
-
-    def turn(self) -> bool:
-        self.clear()
-        return True
-
-    def was_handed_on(self) -> None:
-        """Do nothing: this turn cannot take long."""

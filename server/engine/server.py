@@ -43,6 +43,7 @@ LOG = logging.getLogger("porter.server")
 _LINGER = 2.0
 _LINGER_REFUSED = 1.0
 _PAUSE_WHEN_EXHAUSTED = 0.1
+_PAUSE_FOR_OTHERS = 0.005
 _LONGEST_LOOK = 1.0
 _AFTER_CUT = 0.2
 
@@ -125,6 +126,9 @@ class Server(socketserver.ThreadingTCPServer):
                 self.shutdown_request(request)
         except BaseException:
             self.fail(request)
+        if self.connections.has_more_than_its_share():
+            self._listener.pause(_PAUSE_FOR_OTHERS)
+            return False
         return True
 
     def get_request(self) -> tuple[Any, Any]:

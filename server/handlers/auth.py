@@ -130,7 +130,7 @@ class AuthHandler(Handler):
             name = IMPOSSIBLE  # the client must not see a difference to a wrong password
         if is_open and self.shared.is_new(name):
             return self._register(name)
-        login = self.shared.log_in(name, self.ask_secret("Password: "), self.address)
+        login = self.shared.log_in(name, self.ask_secret("Password: "), self.address, self.request.check_peer)
         self.log.info("%s logged in", login.name)
         return login
 

@@ -7,6 +7,7 @@ thread, even one at a time, 19 MiB stayed with each thread (glibc keeps an arena
 import os
 import sys
 import threading
+from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError, ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -36,14 +37,15 @@ class HashPool:
     ) -> None:
         """Start `count` threads on `cores`, which may be more cores than the rest of the process uses.
 
-        `queue` callers may wait for a turn, `longest_wait` seconds each. With a full queue a caller is refused after
-        `pause_when_full` seconds.
+        `queue` callers of one source may wait for a turn, `longest_wait` seconds each. With a full queue a caller is
+        refused after `pause_when_full` seconds.
         """
         cores = cores or Cores()
         count = count or len(cores)
-        turns = count + 1  # one more: its holder uses the store while the hashes of the others are computed
-        self._turns = threading.Semaphore(turns)
-        self._queue = threading.Semaphore(turns + queue)
+        self._lock = threading.Lock()
+        self._free = count + 1  # one more: its holder uses the store while the hashes of the others are computed
+        self._waiting: dict[str, deque[threading.Event]] = {}  # by source; the first one has the next turn
+        self._most_waiting = queue
         self._longest_wait = longest_wait
         self._pause_when_full = pause_when_full
         self._closed = threading.Event()
@@ -55,24 +57,59 @@ class HashPool:
         list(self._threads.map(lambda _: started.wait(), range(count)))
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
+    def turn(self, source: str = "") -> Iterator[None]:
         """Hold a turn inside, so that `run` waits no longer than one hash takes.
 
-        Raise Busy if the queue is full or the turn does not come in time.
+        The sources that wait get their turns one after the other, however many callers each of them has: a flood from
+        one address makes nobody else wait. Raise Busy if the source has too many callers that wait, or if the turn
+        does not come in time.
         """
-        if not self._queue.acquire(blocking=False):
+        turn = self._queue_for_turn(source)
+        if turn is None:
             # A client that is refused at once asks again at once, and each attempt has a cost.
             self._closed.wait(self._pause_when_full)
             raise _busy()
+        if not turn.wait(self._longest_wait) and not self._has_come_meanwhile(source, turn):
+            raise _busy()
         try:
-            if not self._turns.acquire(timeout=self._longest_wait):
-                raise _busy()
-            try:
-                yield
-            finally:
-                self._turns.release()
+            yield
         finally:
-            self._queue.release()
+            self._give_back()
+
+    def _queue_for_turn(self, source: str) -> threading.Event | None:
+        """Return an event that is set when the turn comes, or None if too many wait."""
+        turn = threading.Event()
+        with self._lock:
+            if self._free:
+                self._free -= 1
+                turn.set()
+            elif len(self._waiting.get(source, ())) < self._most_waiting:
+                self._waiting.setdefault(source, deque()).append(turn)
+            else:
+                return None
+        return turn
+
+    def _has_come_meanwhile(self, source: str, turn: threading.Event) -> bool:
+        """Wait no longer for a turn, unless it has just come."""
+        with self._lock:
+            if turn.is_set():
+                return True
+            self._waiting[source].remove(turn)
+            if not self._waiting[source]:
+                del self._waiting[source]
+            return False
+
+    def _give_back(self) -> None:
+        """Give the turn to the next source, which goes to the end if more of its callers wait."""
+        with self._lock:
+            if not self._waiting:
+                self._free += 1
+                return
+            source = next(iter(self._waiting))
+            callers = self._waiting.pop(source)
+            callers.popleft().set()
+            if callers:
+                self._waiting[source] = callers
 
     def run(self, function: Callable[..., _Result], *arguments: Any) -> _Result:
         """Run `function` in the pool and return its result. Raise Stopping if the pool closes before it begins."""

@@ -5,6 +5,7 @@ Each method is one step of the auth handler. Changes that belong together are in
 
 import contextlib
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from sqlalchemy import Connection
@@ -64,16 +65,21 @@ class Logins:
         refuse_new(name)
         return True
 
-    def log_in(self, name: AccountName, password: str, address: str) -> Login:
+    def log_in(
+        self, name: AccountName, password: str, address: str, check_peer: Callable[[], object] = lambda: None
+    ) -> Login:
         """Log in the owner of `name`: open a session and return it.
+
+        `check_peer` raises an error if the client is gone: its guess counts, but no time is spent on it.
 
         Raise Refusal, with the same text for every cause, if the login is refused. Raise Busy if the server has no
         time to check the password.
         """
-        with self.passwords.turn():
+        with self.passwords.turn(source(address)):
             with self.store.writing() as transaction:
                 found = self.accounts.find(transaction, name)
                 counter, guess = self._count_guess(transaction, name.canonical, address)
+            check_peer()
             account, better_hash = self._verify(found, counter, guess, password)
         with self.store.writing() as transaction:
             self._refuse_if_changed(transaction, account)
@@ -92,7 +98,7 @@ class Logins:
         self.passwords.check_new(password)
         with self.store.reading() as transaction:  # before the hash: a refused client must cost none
             self.accounts.refuse_too_many(transaction, address)
-        with self.passwords.turn():
+        with self.passwords.turn(source(address)):
             password_hash = self.passwords.hash(password)
         with self.store.writing() as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
@@ -106,7 +112,7 @@ class Logins:
         one, and SessionEnded if the session was ended meanwhile.
         """
         self.passwords.check_new(new)
-        with self.passwords.turn():
+        with self.passwords.turn(source(address)):
             with self.store.writing() as transaction:
                 account = self.accounts.get(transaction, login.account_id)
                 if account is None:

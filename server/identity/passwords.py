@@ -84,8 +84,8 @@ class Passwords:
         return False
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """Hold a turn of the HashPool inside. Raise Busy if there is none in time.
+    def turn(self, source: str = "") -> Iterator[None]:
+        """Hold a turn of the HashPool inside, for a caller from `source`. Raise Busy if there is none in time.
 
         A Refusal leaves at the earliest 2.5 hash times after the turn began, whatever its cause, so that its time
         tells an attacker nothing. Equal work makes the times alike; this delay hides the remaining differences, for
@@ -93,7 +93,7 @@ class Passwords:
         """
         earliest = 0.0
         try:
-            with self._hash_pool.turn():
+            with self._hash_pool.turn(source):
                 earliest = time.monotonic() + self._shortest_refusal
                 yield
         except Busy:

@@ -42,11 +42,15 @@ class Behaviour:
         return client.receive_message()
 
     def check(
-        self: Any, *parts: bytes, do: Callable[[MessageSocket], object] = lambda client: None, most: int = MOST
+        self: Any,
+        *parts: bytes,
+        do: Callable[[MessageSocket], object] = lambda client: None,
+        most: int = MOST,
+        left: int = LEFT,
     ) -> None:
         """Have a thousand clients send these bytes each, or call `do` with each, and then stay silent.
 
-        The server then takes `most` KiB more than before.
+        The server then takes `most` KiB more than before, and when they have left it keeps `left` at most.
         """
         server = self.start_process("echo")
         pid = server.process.pid
@@ -65,7 +69,7 @@ class Behaviour:
         for client in crowd:
             client.close()
         wait_until(lambda: descriptors(pid) <= before[2] + MOST_THREADS, "as it was before")
-        self.assertLess(memory(pid) - before[0], LEFT)
+        self.assertLess(memory(pid) - before[0], left)
 
     def test_an_announced_message_that_has_begun_costs_little(self: Any) -> None:
         self.check(HEADER.pack(65535), b"x" * 100)
@@ -73,7 +77,9 @@ class Behaviour:
 
 class Plain(Behaviour, PorterTestCase):
     def test_a_large_message_without_its_last_bytes_costs_little(self) -> None:
-        self.check(HEADER.pack(65535) + b"x" * 60_000, most=MOST_BEGUN)
+        self.check(
+            HEADER.pack(65535) + b"x" * 60_000, most=MOST_BEGUN, left=MOST_BEGUN
+        )  # the C library keeps it for the next
 
     def test_an_earlier_large_message_costs_little(self) -> None:
         self.check(do=lambda client: self.assertEqual(LARGE, self.echo(client, LARGE)))

@@ -51,6 +51,19 @@ class Shared(Behaviour, PorterTestCase):
         self.addCleanup(self.shared.close)
         self.slots = self.shared.of(0)
 
+    def test_a_worker_that_is_two_above_the_mean_has_more_than_its_share(self) -> None:
+        other = self.shared.of(1)
+        limits = Limits(max_connections=100, max_connections_per_address=100)
+        shares = []
+        for _ in range(5):
+            self.slots.take("a", limits)
+            shares.append(self.slots.has_more_than_its_share())
+        self.assertEqual([False, False, False, True, True], shares)
+        other.take("a", limits)
+        other.take("a", limits)
+        self.assertFalse(self.slots.has_more_than_its_share())
+        self.assertFalse(other.has_more_than_its_share())
+
     def test_a_slot_taken_by_one_worker_is_not_free_for_the_other(self) -> None:
         other = self.shared.of(1)
         self.slots.take("a", LIMITS)

@@ -36,7 +36,7 @@ class Guest:
         try:
             try:
                 got = self.ours.recv(1)
-            except BlockingIOError:
+            except OSError:  # there is nothing, or the test is over
                 got = b""
             if got or self.deadline <= time.monotonic():
                 self.deadline = math.inf
@@ -168,6 +168,23 @@ class Leaders(PorterTestCase):
         self.assertEqual(10, guest.turns)
         self.leader.park(guest)
         wait_until(lambda: guest.turns == 11, "a turn when it is back")
+
+    def test_whoever_has_more_to_do_comes_after_those_that_are_ready(self) -> None:
+        order: list[str] = []
+
+        def have_more(guest: Guest) -> None:
+            order.append("more")
+            guest.deadline = 0.0 if len(order) < 100 else math.inf
+            self.leader.again(guest)
+
+        def be_called(guest: Guest) -> None:
+            order.append("quick")
+            if len(order) < 100:
+                guest.call()
+
+        self.has_turns(self.guest(have_more), self.guest(be_called))
+        wait_until(lambda: len(order) >= 100, "many turns")
+        self.assertGreaterEqual(order[:100].count("quick"), 4)  # 16 turns at most come between two
 
     def test_poll_serves_where_there_is_no_epoll(self) -> None:
         self.stop()

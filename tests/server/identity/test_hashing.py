@@ -111,6 +111,40 @@ class HashPoolTests(PorterTestCase):
         with pool.turn():
             self.assertEqual(5, pool.run(max, 3, 5))
 
+    def test_sources_get_turns_one_after_the_other_however_many_callers_each_has(self) -> None:
+        pool = self.pool(1)
+        order: list[str] = []
+
+        def call(source: str) -> None:
+            with pool.turn(source):
+                order.append(source)
+
+        threads = [threading.Thread(target=call, args=[source]) for source in "aaaaab"]
+        with pool.turn("a"), pool.turn("a"):
+            for number, thread in enumerate(threads, 1):
+                thread.start()
+                wait_until(lambda number=number: sum(map(len, pool._waiting.values())) == number, "its place")
+        for thread in threads:
+            thread.join(PATIENCE)
+        self.assertLessEqual(order.index("b"), 2)
+
+    def test_a_full_queue_of_one_source_refuses_no_other(self) -> None:
+        pool = self.pool(1, queue=1, pause_when_full=0.0)
+        with pool.turn("a"), pool.turn("a"):
+            waiting = [threading.Thread(target=self.call, args=[pool, source]) for source in "ab"]
+            for number, thread in enumerate(waiting, 1):
+                thread.start()
+                wait_until(lambda number=number: sum(map(len, pool._waiting.values())) == number, "its place")
+            with self.assertRaises(Busy), pool.turn("a"):
+                self.fail("came in")
+        for thread in waiting:
+            thread.join(PATIENCE)
+        self.assertEqual({}, pool._waiting)
+
+    def call(self, pool: HashPool, source: str) -> None:
+        with pool.turn(source):
+            pass
+
     def test_a_turn_that_fails_is_given_back(self) -> None:
         pool = self.pool(1, queue=0)
         for _ in range(4):

@@ -16,6 +16,11 @@ from common.wire.kinds import Kind
 from tests.support import PATIENCE, PorterTestCase, ServerProcess, messages, scaled, send_bytes, wait_until
 
 
+def links(pid: int) -> list[str]:
+    """Return what each open descriptor of a process is."""
+    return [os.readlink(entry) for entry in Path(f"/proc/{pid}/fd").iterdir()]
+
+
 class Supervised(PorterTestCase):
     def workers(self, server: ServerProcess) -> list[int]:
         shown = subprocess.run(
@@ -145,6 +150,18 @@ class Supervised(PorterTestCase):
         client.send_message("123456")
         self.assertIn("over the limit of 5", client.receive_message() or "")
         client.close()
+
+    def test_of_64_connections_in_a_row_each_of_two_workers_gets_24_at_least(self) -> None:
+        server = self.start_process("echo", workers=2, tls={"enabled": False})
+        clients = []
+        for _ in range(64):
+            clients.append(server.connect())
+            clients[-1].send_message("x")
+            self.assertEqual("x", clients[-1].receive_message())
+        of_each = [sum("socket:" in link for link in links(pid)) for pid in self.workers(server)]
+        self.assertLessEqual(max(of_each) - min(of_each), 64 - 2 * 24, of_each)
+        for client in clients:
+            client.close()
 
     def test_a_term_to_the_parent_and_to_each_worker_is_one_drain_and_cuts_nobody(self) -> None:
         # As systemd does by default, and docker stop with a process group.
