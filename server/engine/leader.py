@@ -48,7 +48,7 @@ class Leader:
         self._ready: deque[Participant] = deque()
         self._greedy: dict[Participant, None] = {}  # in order; those that had a turn and have more to do
         self._greedy_left = 0
-        self._slow: deque[Participant] = deque()
+        self._slow: dict[Participant, None] = {}  # a set in order, like the next one
         self._slow_left = 0
         self._leading: object | None = None  # who leads
         self._current: Participant | None = None  # whose turn it is
@@ -208,25 +208,25 @@ class Leader:
             return True, participant
 
     def _next(self) -> Participant | None:
-        while self._ready:
-            participant = self._ready.popleft()
-            if self._parked.get(participant.fd) is participant:
-                return participant
-        while self._slow and self._slow_left:
-            participant = self._slow.popleft()
-            self._slow_left -= 1
-            if self._parked.get(participant.fd) is participant:
-                return participant
-        while self._greedy and self._greedy_left:
-            participant = next(iter(self._greedy))
-            del self._greedy[participant]
-            self._greedy_left -= 1
+        """Return who has the next turn, or None if it is time to look into the poller."""
+        while self._ready or (self._slow and self._slow_left) or (self._greedy and self._greedy_left):
+            if self._ready:
+                participant = self._ready.popleft()
+            elif self._slow and self._slow_left:
+                participant = _take_first(self._slow)
+                self._slow_left -= 1
+            else:
+                participant = _take_first(self._greedy)
+                self._greedy_left -= 1
             if self._parked.get(participant.fd) is participant:
                 return participant
         return None
 
     def _queue(self, participant: Participant) -> None:
-        (self._slow if participant.is_slow else self._ready).append(participant)
+        if participant.is_slow:
+            self._slow[participant] = None
+        else:
+            self._ready.append(participant)
         if self._is_waiting:
             self._is_waiting = False
             self._waker.wake()
@@ -292,3 +292,9 @@ class Leader:
         if in_hand is not None:
             self._let_go(in_hand)
         return True
+
+
+def _take_first(queue: dict[Participant, None]) -> Participant:
+    first = next(iter(queue))
+    del queue[first]
+    return first

@@ -275,7 +275,7 @@ class Behaviour:
             client.expect_end()
 
     def test_sending_all_answers_early_gives_no_extra_time(self: Any) -> None:
-        def be_busy(_: Passwords) -> Any:
+        def be_busy(_: Passwords, source: str) -> Any:
             threading.Event().wait(scaled(0.02))
             raise BUSY
 
