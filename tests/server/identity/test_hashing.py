@@ -115,18 +115,23 @@ class HashPoolTests(PorterTestCase):
         pool = self.pool(1)
         order: list[str] = []
 
+        go_on = threading.Event()
+
         def call(source: str) -> None:
             with pool.turn(source):
                 order.append(source)
+                go_on.wait(PATIENCE)
 
         threads = [threading.Thread(target=call, args=[source]) for source in "aaaaab"]
         with pool.turn("a"), pool.turn("a"):
             for number, thread in enumerate(threads, 1):
                 thread.start()
                 wait_until(lambda number=number: sum(map(len, pool._waiting.values())) == number, "its place")
+        wait_until(lambda: len(order) == 2, "the next two turns")
+        self.assertEqual({"a", "b"}, set(order))
+        go_on.set()
         for thread in threads:
             thread.join(PATIENCE)
-        self.assertLessEqual(order.index("b"), 2)
 
     def test_a_full_queue_of_one_source_refuses_no_other(self) -> None:
         pool = self.pool(1, queue=1, pause_when_full=0.0)
