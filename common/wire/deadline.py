@@ -48,7 +48,3 @@ class Deadline:
         if left <= 0:
             raise self._error(self._text, seconds=self._seconds)
         return left
-
-    def or_earlier(self, other: "Deadline | None") -> "Deadline":
-        """Return the earlier one of the two deadlines."""
-        return self if other is None or self._moment <= other._moment else other

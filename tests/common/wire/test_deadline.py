@@ -30,10 +30,3 @@ class Deadlines(unittest.TestCase):
     def test_the_milliseconds_for_poll_are_rounded_up_and_limited(self) -> None:
         for seconds, wanted in ((None, None), (math.inf, None), (-1.0, 0), (0.0001, 1), (1e9, 2**31 - 1)):
             self.assertEqual(wanted, poll_milliseconds(seconds))
-
-    def test_the_earlier_of_two_deadlines_counts(self) -> None:
-        early, late = Deadline(1, Stopping), Deadline(2, Stopping)
-        self.assertIs(early, late.or_earlier(early))
-        self.assertIs(early, early.or_earlier(late))
-        self.assertIs(early, early.or_earlier(None))
-        self.assertIs(early, Deadline(None, Stopping).or_earlier(early))
