@@ -8,30 +8,37 @@ _MOST_AT_ONCE = 64  # messages that are split off at a time: as texts, short one
 class Inbox:
     """The bytes and messages that have come on a connection and are not received yet.
 
-    `messages` and `bytes` count what was taken from it, with the headers.
+    `has_message` tells whether `take` would return a message, or raise an error about a whole one, without any more
+    bytes; `has_begun` whether anything is here that was not taken. `messages` and `bytes` count what has come in
+    whole, with the headers.
     """
 
-    __slots__ = ("_rest", "_texts", "bytes", "messages")
+    __slots__ = ("_rest", "_texts", "bytes", "has_begun", "has_message", "messages")
 
     def __init__(self) -> None:
+        self.has_message = self.has_begun = False  # no properties: they are asked several times for each message
         self.messages = self.bytes = 0
         self._texts: list[str] = []  # the next one is the last; an empty deque takes ten times as much memory
         # Bytes that are not checked yet: the start of a frame, a wrong frame, or more than _MOST_AT_ONCE.
         self._rest: bytearray | bytes = b""
 
     def put(self, data: bytes, limit: int) -> None:
-        """Put bytes in that have come. `limit` is the longest body, in bytes; a longer one waits for `take`."""
+        """Put bytes in that have come, one at least. `limit` is the longest body, in bytes; a longer one waits."""
+        if not self.has_begun and (text := sole_text(data, limit)) is not None:
+            self._texts.append(text)
+            self.messages += 1
+            self.bytes += len(data)
+            self.has_begun = self.has_message = True
+            return
         if self._rest:
             assert isinstance(self._rest, bytearray)
             self._rest += data
             if not lacking(self._rest):
                 self._split(self._all_of_the_rest(), limit)
-        elif not self._texts and (text := sole_text(data, limit)) is not None:
-            self._texts.append(text)
-            self.messages += 1
-            self.bytes += len(data)
         else:
             self._split(data, limit)
+        self.has_begun = True
+        self.has_message = bool(self._texts) or not lacking(self._rest)
 
     def take(self, limit: int) -> str | None:
         """Return the next message, or None if it has not come in whole. Raise a ProtocolError if its frame is wrong.
@@ -45,17 +52,12 @@ class Inbox:
             if lacking(self._rest):
                 return None
             self._split(self._all_of_the_rest(), limit)
-        return self._texts.pop()
-
-    @property
-    def has_message(self) -> bool:
-        """Return whether `take` would return a message or raise an error without any more bytes."""
-        return bool(self._texts) or bool(self._rest and not lacking(self._rest))
-
-    @property
-    def has_begun(self) -> bool:
-        """Return whether anything is here that was not taken."""
-        return bool(self._rest or self._texts)
+        text = self._texts.pop()
+        if not self._texts:
+            self.has_begun = self.has_message = bool(self._rest)
+            if self._rest:
+                self.has_message = not lacking(self._rest)
+        return text
 
     @property
     def missing(self) -> int:

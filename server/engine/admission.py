@@ -178,6 +178,9 @@ class Connections(Generic[_Connection]):
     def __len__(self) -> int:
         return len(self._sources)
 
+    def __contains__(self, request: object) -> bool:
+        return request in self._sources
+
     def admit(self, request: _Connection, source: str, limits: Limits) -> None:
         """Take a slot for a connection. Raise ConnectionRefused, with a reason for the client, if none is free."""
         with self._changed:

@@ -14,28 +14,28 @@ from common.errors import ConnectionLost, PorterError
 from common.wire.sockets import lost
 from common.wire.tls import Tls
 
-_MOST_GATHERED = 65536  # bytes
 _BUFFER = 16384  # bytes
 
 
 class Channel:
-    """A socket that does not block, what was gathered to be sent together, and what the peer has not taken yet.
+    """A socket that does not block, and what the peer has not taken yet.
 
     `unsent_since` (of time.monotonic()) is when the oldest part of the unsent bytes should have been taken: all of
     them are as old at most. `taken_at` is when the peer last took all that there was. `pushed` counts the unsent
-    bytes that others have pushed. `has_ended` tells whether the peer has ended its side.
+    bytes that others have pushed. `has_ended` tells whether the peer has ended its side, `has_part` whether a part of
+    a TLS record has come. `messages` and `sent_bytes` count what was sent.
     """
 
     __slots__ = (
-        *("has_ended", "lock", "messages", "pushed", "sent_bytes", "taken_at", "tls", "unsent", "unsent_since"),
-        *("_context", "_due", "_gathered", "_gathered_size", "_gathers", "_is_shut", "_receive", "_send", "_socket"),
+        *("has_ended", "has_part", "lock", "messages", "pushed", "sent_bytes", "taken_at", "tls", "unsent"),
+        *("unsent_since", "_context", "_due", "_is_shut", "_receive", "_send", "_socket"),
     )
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
         """Use a socket that does not block. With a context, nothing is sent before the TLS handshake is done."""
         self.lock = threading.Lock()
         self.tls: Tls | None = None
-        self.has_ended = False
+        self.has_ended = self.has_part = False
         self.messages = self.sent_bytes = 0
         self.unsent: bytearray | bytes = b""  # as it goes on the wire
         self.unsent_since = self.taken_at = 0.0
@@ -44,9 +44,6 @@ class Channel:
         self._socket = connection
         self._receive = connection.recv
         self._send = connection.send
-        self._gathers = False
-        self._gathered: list[bytes] = []
-        self._gathered_size = 0
         self._due = 0  # unsent bytes that are as old as `unsent_since`
         self._is_shut = False
 
@@ -55,13 +52,13 @@ class Channel:
     def read(self, size: int) -> bytes:
         """Return clear bytes that have come, b"" if there are none. Raise ConnectionLost if it is dead."""
         data = self.read_wire(size)
-        if not data:
-            if data is not None:
-                if self.tls is not None:
-                    self.tls.check_end()
-                self.has_ended = True
-            return b""
-        return data if self.tls is None else self._decipher(data)
+        if data:
+            return data if self.tls is None else self._decipher(data)
+        if data is not None:
+            if self.tls is not None:
+                self.tls.check_end()
+            self.has_ended = True
+        return b""
 
     def read_wire(self, size: int) -> bytes | None:
         """Return bytes as they come on the wire, b"" at the end of the stream, or None if there are none now."""
@@ -92,47 +89,33 @@ class Channel:
                 self._transmit(self.tls.leaving())
         return self._decipher(b"") if self.tls.is_agreed else None
 
-    @property
-    def has_part(self) -> bool:
-        """Return whether a part of a TLS record has come."""
-        return self.tls is not None and self.tls.has_part
-
     def _decipher(self, data: bytes) -> bytes:
         assert self.tls is not None
         with self.lock:
             clear = self.tls.decipher(data)
             self._transmit(self.tls.leaving())
-        self.has_ended = self.tls.has_ended
+        self.has_ended, self.has_part = self.tls.has_ended, self.tls.has_part
         return clear
 
     # Sending, by any thread.
 
-    def begin_turn(self) -> None:
-        """Gather what is sent from now on, so that the answers to a burst leave together."""
-        self._gathers = True
+    def send(self, gathered: list[bytes]) -> None:
+        """Send frames together, and empty the list. Raise ConnectionLost if the connection is dead.
 
-    def end_turn(self) -> bool:
-        """Send what was gathered, and gather no more. Return whether there was anything."""
-        self._gathers = False
-        if not self._gathered:
-            return False
-        with self.lock:
-            self._send_gathered()
-        return True
-
-    def send(self, frame: bytes) -> bool:
-        """Send a frame, or gather it. Return whether it was sent. Raise ConnectionLost if the connection is dead."""
-        with self.lock:
-            return self.send_locked(frame)
-
-    def send_locked(self, frame: bytes) -> bool:
-        """Do what `send` does; the caller holds the lock."""
-        self._gathered.append(frame)
-        self._gathered_size += len(frame)
-        if self._gathers and self._gathered_size < _MOST_GATHERED:
-            return False
-        self._send_gathered()
-        return True
+        The caller holds the lock. What another thread appends meanwhile stays in the list.
+        """
+        frames = gathered[:]
+        if not frames:  # another thread was quicker
+            return
+        del gathered[: len(frames)]
+        data = frames[0] if len(frames) == 1 else b"".join(frames)
+        self.messages += len(frames)
+        self.sent_bytes += len(data)
+        if self._context is not None:
+            if self.tls is None:
+                raise ConnectionLost("there is no TLS to send it with")
+            data = self.tls.encipher(data)
+        self._transmit(data)
 
     def send_unsent(self) -> None:
         """Send what the kernel takes now of what it did not take before. Raise ConnectionLost if it is dead."""
@@ -157,10 +140,8 @@ class Channel:
                 self.taken_at = time.monotonic()
 
     def say_goodbye(self) -> None:
-        """Send what was gathered and the end of TLS; nothing may be sent after it. Never raise."""
+        """Send the end of TLS; nothing may be sent after it. Never raise."""
         with self.lock, contextlib.suppress(PorterError):
-            self._gathers = False
-            self._send_gathered()
             if self.tls is not None:
                 self._transmit(self.tls.goodbye())
 
@@ -176,21 +157,6 @@ class Channel:
             self._is_shut = True
             self._socket.shutdown(socket.SHUT_WR)
         return self.has_ended
-
-    def _send_gathered(self) -> None:
-        frames = self._gathered
-        if not frames:
-            return
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self._gathered = []
-        self._gathered_size = 0
-        self.messages += len(frames)
-        self.sent_bytes += len(data)
-        if self._context is not None:
-            if self.tls is None:
-                raise ConnectionLost("there is no TLS to send it with")
-            data = self.tls.encipher(data)
-        self._transmit(data)
 
     def _transmit(self, data: bytes) -> None:
         """Send bytes as they go on the wire, and keep what the kernel does not take."""

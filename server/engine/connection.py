@@ -23,7 +23,7 @@ from common.errors import (
 from common.wire.deadline import Deadline
 from common.wire.framing import encode
 from common.wire.inbox import Inbox
-from common.wire.journal import Counts, Journal
+from common.wire.journal import Counts
 from common.wire.sockets import LARGEST_CHUNK, NO_HANDSHAKE
 from server.engine.channel import Channel
 from server.engine.deadlines import Deadlines
@@ -36,7 +36,9 @@ from server.engine.polling import READ, Waker
 _SMALL_CHUNK = 4096
 _LARGE_MESSAGE = 1024  # from here on it is worth while to read much at a time
 _MOST_UNSENT = 65536
+_LARGE = 4096  # a frame of so many is not gathered
 _LONG = 0.002  # seconds
+_MOST_GATHERED = 64  # frames
 _MOST_AT_ONCE = 16  # messages in one turn
 _NOT_TAKEN = "the peer did not take {limit} bytes of what others sent"
 
@@ -56,7 +58,7 @@ class Connection:
     __slots__ = (
         *("address", "events", "fd", "handler", "journal", "max_message", "opened_at", "overall", "peer", "plan"),
         *("socket", "state", "__weakref__", "_channel", "_computes", "_deadlines", "_error", "_has_news", "_inbox"),
-        *("_leader", "_lock", "_owner", "_takes_long", "_takes_much", "_waker"),
+        *("is_slow", "_gathered", "_gathers", "_leader", "_lock", "_owner", "_takes_long", "_takes_much", "_waker"),
     )
 
     def __init__(self, connection: socket.socket, address: Any, plan: Plan, leader: Leader, owner: Owner) -> None:
@@ -68,11 +70,12 @@ class Connection:
         self.peer = format_peer(address)
         self.plan = plan
         self.handler: Speaker | None = None
-        self.journal: Journal | None = None
+        self.journal = owner.journal(self.peer)
         self.max_message = limits.max_message
         self.overall: Deadline | None = None
         self.opened_at = now = time.monotonic()
-        self.state = State.SERVED if plan.tls is None else State.HANDSHAKE
+        self.is_slow = plan.tls is not None  # the turns of the handshake are
+        self.state = State.HANDSHAKE if self.is_slow else State.SERVED
         self.events = READ
         self._leader = leader
         self._owner = owner
@@ -83,6 +86,8 @@ class Connection:
         self._deadlines = Deadlines(limits, self._inbox, self._channel, now)
         if plan.tls is not None:
             self._deadlines.moment = now + limits.handshake_timeout
+        self._gathered: list[bytes] = []  # frames that will be sent together
+        self._gathers = False
         # What others want, under the lock of the channel.
         self._lock = self._channel.lock
         self._error: PorterError | None = None
@@ -97,10 +102,6 @@ class Connection:
     def deadline(self) -> float:
         return self._deadlines.moment
 
-    @property
-    def is_slow(self) -> bool:
-        return self.state is State.HANDSHAKE
-
     # For the handler, in the thread that has the connection in hand.
 
     def send_message(self, text: str) -> None:
@@ -109,8 +110,12 @@ class Connection:
         If the peer has more than 64 KiB to take, wait until it has less. Raise ConnectionLost if the connection is
         dead or the peer takes too little within send_timeout, and NotText if `text` cannot be UTF-8.
         """
-        if self._channel.send(encode(text)):
-            self._note()
+        frame = encode(text)
+        # Without the lock: a list takes an append whole, and `_send` leaves alone what is appended meanwhile.
+        self._gathered.append(frame)
+        if self._gathers and len(frame) < _LARGE and len(self._gathered) < _MOST_GATHERED:
+            return
+        self._send()
         while len(self._channel.unsent) > _MOST_UNSENT:
             self.step_aside()
             self._raise_error()
@@ -119,8 +124,8 @@ class Connection:
 
     def flush(self) -> None:
         """Send what was gathered in this turn, and gather no more: the turn may take long."""
-        if self._channel.end_turn():
-            self._note()
+        self._gathers = False
+        self._send()
 
     def receive_message(self) -> str | None:
         """Wait for the next message and return it. Return None if the peer has closed after the last one.
@@ -174,7 +179,8 @@ class Connection:
             if self.state is not State.SERVED or self._error is not None:
                 return False
             try:
-                channel.send_locked(frame)
+                self._gathered.append(frame)
+                channel.send(self._gathered)
             except ConnectionLost as error:
                 self._error = error
             if channel.unsent:
@@ -241,43 +247,45 @@ class Connection:
 
     def _serve(self) -> bool:
         """Read what has come, and answer it."""
-        channel = self._channel
+        channel, deadlines = self._channel, self._deadlines
         now = self._leader.now
-        self._raise_error()
-        self._deadlines.check(now)
+        if self._error is not None:
+            raise self._error
+        if now >= deadlines.moment:
+            deadlines.check(now)
         if channel.unsent:
             channel.send_unsent()
         if not channel.unsent:
-            if not self._inbox.has_message and self._deadlines.may_read():
+            if not self._inbox.has_message and (not deadlines.is_stopping or deadlines.may_read()):
                 self._read()
             if self._takes_long:
                 self._answer_aside()
             else:
                 self._answer()
-        events = self._deadlines.begin_wait(now)
+        events = deadlines.begin_wait(now)
         if events != self.events:
             self.events = events
             self._leader.heed(self)
-        if self._deadlines.has_more:
+        if deadlines.has_more:
             self._leader.again(self)
         return True
 
     def _answer(self) -> None:
         """Have the handler answer 16 messages at most, until the peer has something to take."""
         assert self.handler is not None
-        channel, take, received = self._channel, self._inbox.take, self.handler.received
-        channel.begin_turn()
+        channel, inbox, received = self._channel, self._inbox, self.handler.received
+        self._gathers = True
         for _ in range(_MOST_AT_ONCE):
-            text = take(self.max_message)
+            text = inbox.take(self.max_message)
             if text is None:
                 break
             self._deadlines.begun_at = None
             received(text)
             del text  # free a long message while the connection is idle
-            if channel.unsent or self._error is not None:
+            if channel.unsent or self._error is not None or not inbox.has_begun:
                 break
-        if channel.end_turn():
-            self._note()
+        self._gathers = False
+        self._send()
 
     def _answer_aside(self) -> None:
         """Answer while another thread leads, because the last answers took long. Those that compute take turns."""
@@ -299,9 +307,12 @@ class Connection:
         if clear is None:
             return True
         self.state = State.SERVED
+        self.is_slow = False
         self._deadlines.quiet_since = now = time.monotonic()
         self._deadlines.moment = now + self.plan.limits.idle_timeout
-        self._put(clear)
+        if clear:
+            self._inbox.put(clear, self.max_message)
+            self._note()
         return self._owner.open(self) and self._serve()
 
     # Waiting.
@@ -336,19 +347,28 @@ class Connection:
         """Take in what has come, without waiting: a large message at once, small ones in small pieces."""
         most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
         data = self._channel.read(most)
-        before = self._inbox.messages
         if data:
             self._deadlines.quiet_since = self._leader.now
-            self._put(data)
-        self._takes_much = len(data) > _LARGE_MESSAGE * (self._inbox.messages - before)
+            inbox = self._inbox
+            before = inbox.messages
+            inbox.put(data, self.max_message)
+            size = len(data)
+            self._takes_much = size >= _SMALL_CHUNK and size > _LARGE_MESSAGE * (inbox.messages - before)
+            if self.journal.is_followed:
+                self.journal.note(self)
 
-    def _put(self, data: bytes) -> None:
-        if data:
-            self._inbox.put(data, self.max_message)
-            self._note()
+    # Sending.
+
+    def _send(self) -> None:
+        """Send what was gathered. Any thread may call this."""
+        if self._gathered:
+            with self._lock:
+                self._channel.send(self._gathered)
+            if self.journal.is_followed:
+                self.journal.note(self)
 
     def _note(self) -> None:
-        if self.journal is not None and self.journal.is_followed:
+        if self.journal.is_followed:
             self.journal.note(self)
 
     # The end.
@@ -356,9 +376,8 @@ class Connection:
     def say_last(self, text: str) -> None:
         """Send the last text of a connection that ends; do not wait, and never raise."""
         with contextlib.suppress(PorterError):
-            self._channel.end_turn()
-            self._channel.send(encode(text))
-            self._note()
+            self._gathered.append(encode(text))
+            self.flush()
 
     def finish(self, linger: float) -> None:
         """End our side, and let the peer end its own within `linger` seconds. A second call does nothing."""
@@ -366,6 +385,8 @@ class Connection:
             is_first, self.state = self.state in (State.HANDSHAKE, State.SERVED), State.ENDING
         if is_first:
             self._leader.take(self)
+            with contextlib.suppress(PorterError):
+                self.flush()
             self._channel.say_goodbye()
             close = partial(self._owner.close_request, self)
             Ending(self.fd, self._channel, self._leader, close).begin(linger)

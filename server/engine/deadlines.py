@@ -12,7 +12,8 @@ class Deadlines:
     """The waits of one connection. All times are of time.monotonic(), in seconds.
 
     `moment` is when the present wait ends. `quiet_since` is when the peer was last heard, and `begun_at` when the
-    message began that is not whole yet. `is_stopping` tells whether the server stops.
+    message began that is not whole yet. `is_stopping` tells whether the server stops. `has_more` tells, since the wait
+    began, whether there is more to do without waiting: a message, or the one chunk that is read at a stop.
     """
 
     __slots__ = (
@@ -22,6 +23,7 @@ class Deadlines:
         "_is_last",
         "_limits",
         "begun_at",
+        "has_more",
         "is_stopping",
         "moment",
         "quiet_since",
@@ -34,7 +36,7 @@ class Deadlines:
         self.moment = now + limits.idle_timeout
         self.quiet_since = now
         self.begun_at: float | None = None
-        self.is_stopping = self._heard_stop = self._is_last = False
+        self.is_stopping = self.has_more = self._heard_stop = self._is_last = False
 
     def begin_wait(self, now: float) -> int:
         """Begin to wait, and return for which events. Raise the reason if there is nothing to wait for.
@@ -42,12 +44,14 @@ class Deadlines:
         That is PeerClosed, Stopping, or ConnectionLost if the peer ended inside a message.
         """
         channel, inbox = self._channel, self._inbox
+        self.has_more = False
         if channel.unsent:  # it is not read from: whoever does not take the answers gets no more of them
             self.moment = channel.unsent_since + self._limits.send_timeout
             return WRITE
         if inbox.has_message:
+            self.has_more = True
             return READ
-        if self.has_ended():
+        if channel.has_ended and self.has_ended():
             raise PeerClosed("the client closed the connection")
         if inbox.has_begun or channel.has_part:
             if self.begun_at is None:
@@ -58,17 +62,12 @@ class Deadlines:
             self.moment = max(self.begun_at, channel.taken_at) + self._limits.message_timeout
             return READ
         self.begun_at = None
-        if self.is_stopping and self._heard_stop:
-            raise Stopping
+        if self.is_stopping:
+            if self._heard_stop:
+                raise Stopping
+            self.has_more = True
         self.moment = self.quiet_since + self._limits.idle_timeout
         return READ
-
-    @property
-    def has_more(self) -> bool:
-        """Return whether there is more to do without waiting: a message, or the one chunk that is read at a stop."""
-        if self._channel.unsent:
-            return False
-        return self._inbox.has_message or (self.is_stopping and self.begun_at is None)
 
     def may_read(self) -> bool:
         """Return whether to read on. During a stop only one chunk is read, and the message that begins at its end."""

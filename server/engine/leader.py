@@ -138,14 +138,20 @@ class Leader:
     def lead(self) -> None:
         """Lead until the lead is handed on. A participant that was in hand then is parked again after its turn."""
         me = object()
+        parked, ready = self._parked, self._ready
         with self._lock:
             self._leading = me
         self._crew.keep_spare()
         in_hand: Participant | None = None
         while True:
-            leads, participant = self._enter(me)
-            if not leads:
-                break
+            with self._lock:  # without a call: this is done for each message
+                if self._leading is not me or self._is_closed:
+                    break
+                self._number += 1
+                self._current = participant = ready.popleft() if ready else self._next()
+                self._is_waiting = participant is None
+                if participant is not None and parked.get(participant.fd) is not participant:
+                    continue  # it was taken meanwhile
             in_hand = None
             try:
                 if participant is None:
@@ -157,6 +163,10 @@ class Leader:
         if in_hand is not None:
             self.park(in_hand)
         with self._lock:
+            if self._leading is me:  # it is closed
+                self._leading = None
+                self._poller.close()
+                self._waker.close()
             self._found.discard(me)
             if not self._found:
                 sys.setswitchinterval(self._usual_switch_interval)
@@ -192,34 +202,14 @@ class Leader:
             self._waker.wake()
         self._is_busy.set()
 
-    def _enter(self, me: object) -> tuple[bool, Participant | None]:
-        """Enter the next turn. Return whether the lead is still with `me`, and whose turn it is; None is to wait."""
-        with self._lock:
-            if self._leading is not me:
-                return False, None
-            if self._is_closed:
-                self._leading = None
-                self._poller.close()
-                self._waker.close()
-                return False, None
-            self._number += 1
-            self._current = participant = self._next()
-            self._is_waiting = participant is None
-            return True, participant
-
     def _next(self) -> Participant | None:
-        """Return who has the next turn, or None if it is time to look into the poller."""
-        while self._ready or (self._slow and self._slow_left) or (self._greedy and self._greedy_left):
-            if self._ready:
-                participant = self._ready.popleft()
-            elif self._slow and self._slow_left:
-                participant = _take_first(self._slow)
-                self._slow_left -= 1
-            else:
-                participant = _take_first(self._greedy)
-                self._greedy_left -= 1
-            if self._parked.get(participant.fd) is participant:
-                return participant
+        """Return who has the next turn if nobody is ready, or None if it is time to look into the poller."""
+        if self._slow and self._slow_left:
+            self._slow_left -= 1
+            return _take_first(self._slow)
+        if self._greedy and self._greedy_left:
+            self._greedy_left -= 1
+            return _take_first(self._greedy)
         return None
 
     def _queue(self, participant: Participant) -> None:
@@ -242,8 +232,12 @@ class Leader:
             self._slow_left, self._greedy_left = _SLOW_TURNS, _GREEDY_TURNS
             for fd, _ in events:
                 participant = self._parked.get(fd)
-                if participant is not None and participant not in self._greedy:
-                    self._queue(participant)
+                if participant is None or participant in self._greedy:
+                    continue
+                if participant.is_slow:
+                    self._slow[participant] = None
+                else:
+                    self._ready.append(participant)
             is_time = now >= self._next_look
             if is_time:
                 self._look(now)

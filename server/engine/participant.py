@@ -6,17 +6,17 @@ from server.engine.polling import READ, Waker
 
 
 class Participant(Protocol):
-    """What has turns: for `events` on `fd`, for its `deadline` (of time.monotonic()) and for a call of `post`."""
+    """What has turns: for `events` on `fd`, for its `deadline` (of time.monotonic()) and for a call of `post`.
+
+    `is_slow` tells whether the next turn takes a millisecond or so.
+    """
 
     fd: int
     events: int
+    is_slow: bool
 
     @property
     def deadline(self) -> float: ...
-
-    @property
-    def is_slow(self) -> bool:
-        """Return whether the next turn takes a millisecond or so."""
 
     def turn(self) -> bool:
         """Do what can be done without waiting. Return False if somebody else has it now, or it has ended."""

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from common.wire.journal import Journal
 from server.settings import Limits
 
 
@@ -37,6 +38,7 @@ class Speaker(Protocol):
 class Owner(Protocol):
     """Whom a connection tells of its states; the server is one."""
 
+    def journal(self, peer: str) -> Journal: ...
     def open(self, connection: Any) -> bool: ...
     def fail(self, connection: Any) -> None: ...
     def close_request(self, request: Any) -> None: ...

@@ -147,6 +147,7 @@ class Server(socketserver.ThreadingTCPServer):
             self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
             self._refusal_log.log(f"refused: {refusal}", request.peer)
+            request.journal.is_followed = False
             if request.state is State.SERVED:  # before a handshake nothing can be sent over TLS
                 request.say_last(compose(Kind.ERROR, str(refusal)))
             return False
@@ -154,13 +155,16 @@ class Server(socketserver.ThreadingTCPServer):
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the TLS handshake, or have the connection served at once."""
-        request.journal = Journal(self._events.log, request.peer, self._quick)
         request.journal.log("client connected")
         if not _INHERITS_OPTIONS:
             with contextlib.suppress(OSError):  # the connection may be gone already: the first read reports it
                 set_options(request.socket, request.plan.limits)
         if request.state is State.HANDSHAKE or self.open(request):
             self.leader.park(request)
+
+    def journal(self, peer: str) -> Journal:
+        """Return a journal for a new connection."""
+        return Journal(self._events.log, peer, self._quick)
 
     def open(self, connection: Connection) -> bool:
         """Have a connection served: by a thread as long as it converses. Return whether the leader may park it."""
@@ -253,7 +257,7 @@ class Server(socketserver.ThreadingTCPServer):
                 handler.finish()
             except Exception:
                 LOG.exception("a handler failed at its end", extra={"peer": request.peer})
-        if request.journal is not None:
+        if request in self.connections:
             request.finish(_LINGER)
         elif len(self._refused) < _MOST_LINGERING:
             self._refused.add(request)
@@ -264,7 +268,7 @@ class Server(socketserver.ThreadingTCPServer):
     def close_request(self, request: Any) -> None:
         """Close a connection. The last step frees its slot."""
         request.close()
-        if request.journal is not None:
+        if request in self.connections:
             request.journal.close(request)
             request.journal.log("client disconnected")
             self.connections.remove(request)
