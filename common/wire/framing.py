@@ -11,6 +11,7 @@ from common.errors import MessageTooLong, NotText, UnexpectedTLS
 
 HEADER = struct.Struct("!I")
 _SIZE = HEADER.size
+_LARGE = 4096  # bytes; from here on a text is decoded in place: to copy its body first would take longer
 _pack = HEADER.pack
 _unpack_from = HEADER.unpack_from
 
@@ -38,26 +39,26 @@ def sole_text(data: bytes, limit: int) -> str | None:
     if len(data) < _SIZE or _unpack_from(data)[0] + _SIZE != len(data) or len(data) > limit + _SIZE:
         return None
     try:
-        return data[_SIZE:].decode()
+        return data[_SIZE:].decode() if len(data) < _LARGE else str(memoryview(data)[_SIZE:], "utf-8")
     except UnicodeDecodeError:
         return None
 
 
-def split(data: bytes, limit: int, max_texts: int = sys.maxsize) -> tuple[list[str], int]:
+def split(data: bytes | bytearray, limit: int, max_texts: int = sys.maxsize) -> tuple[list[str], int]:
     """Return the texts of the complete frames at the start of `data`, `max_texts` at most, and where the rest begins.
 
     The rest is empty, or it starts with a part of a frame, with a wrong frame, or with the next frame after
     `max_texts`. `limit` is the longest body, in bytes.
     """
     texts: list[str] = []
-    start = 0
-    while (body := start + _SIZE) <= len(data) and len(texts) < max_texts:
+    start, size = 0, len(data)
+    while (body := start + _SIZE) <= size and len(texts) < max_texts:
         (length,) = _unpack_from(data, start)
         end = body + length
-        if end > len(data) or length > limit:
+        if end > size or length > limit:
             break
         try:
-            texts.append(data[body:end].decode())
+            texts.append(data[body:end].decode() if length < _LARGE else str(memoryview(data)[body:end], "utf-8"))
         except UnicodeDecodeError:
             break
         start = end

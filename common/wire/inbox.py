@@ -64,11 +64,11 @@ class Inbox:
         """Return how many bytes the message that has begun still lacks, or its header; 0 if none has begun."""
         return lacking(self._rest) if self._rest else 0
 
-    def _all_of_the_rest(self) -> bytes:
-        rest, self._rest = bytes(self._rest), b""
+    def _all_of_the_rest(self) -> bytes | bytearray:
+        rest, self._rest = self._rest, b""
         return rest
 
-    def _split(self, data: bytes, limit: int) -> None:
+    def _split(self, data: bytes | bytearray, limit: int) -> None:
         texts, end = split(data, limit, _MOST_AT_ONCE)
         if end < len(data):
             self._rest = bytearray(data[end:])

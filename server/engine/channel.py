@@ -104,14 +104,15 @@ class Channel:
 
         The caller holds the lock. What another thread appends meanwhile stays in the list.
         """
-        frames = gathered[:]
-        if not frames:  # another thread was quicker
-            return
-        del gathered[: len(frames)]
-        data = frames[0] if len(frames) == 1 else b"".join(frames)
-        self.messages += len(frames)
+        count = len(gathered)
+        if count == 1:
+            data = gathered.pop(0)
+        else:  # also none: another thread was quicker
+            data = b"".join(gathered[:count])
+            del gathered[:count]
+        self.messages += count
         self.sent_bytes += len(data)
-        if self._context is not None:
+        if self._context is not None and data:
             if self.tls is None:
                 raise ConnectionLost("there is no TLS to send it with")
             data = self.tls.encipher(data)

@@ -238,31 +238,29 @@ class Connection:
     # Turns, given by the leader.
 
     def turn(self) -> bool:
-        """Do what can be done now. Return whether the connection may be parked afterwards."""
+        """Read what has come, and answer it. Return whether the connection may be parked afterwards."""
+        channel, deadlines = self._channel, self._deadlines
         try:
-            return self._shake_hands() if self.state is State.HANDSHAKE else self._serve()
+            if self.state is State.HANDSHAKE:
+                return self._shake_hands()
+            if self._error is not None:
+                raise self._error
+            now = self._leader.now
+            if now >= deadlines.moment:
+                deadlines.check(now)
+            if channel.unsent:
+                channel.send_unsent()
+            if not channel.unsent:
+                if not self._inbox.has_message and (not deadlines.is_stopping or deadlines.may_read()):
+                    self._read()
+                if self._takes_long:
+                    self._answer_aside()
+                else:
+                    self._answer()
+            events = deadlines.begin_wait(now)
         except BaseException:  # a handler may fail in any way
             self._owner.fail(self)
             return False
-
-    def _serve(self) -> bool:
-        """Read what has come, and answer it."""
-        channel, deadlines = self._channel, self._deadlines
-        now = self._leader.now
-        if self._error is not None:
-            raise self._error
-        if now >= deadlines.moment:
-            deadlines.check(now)
-        if channel.unsent:
-            channel.send_unsent()
-        if not channel.unsent:
-            if not self._inbox.has_message and (not deadlines.is_stopping or deadlines.may_read()):
-                self._read()
-            if self._takes_long:
-                self._answer_aside()
-            else:
-                self._answer()
-        events = deadlines.begin_wait(now)
         if events != self.events:
             self.events = events
             self._leader.heed(self)
@@ -313,7 +311,7 @@ class Connection:
         if clear:
             self._inbox.put(clear, self.max_message)
             self._note()
-        return self._owner.open(self) and self._serve()
+        return self._owner.open(self) and self.turn()
 
     # Waiting.
 
@@ -344,16 +342,15 @@ class Connection:
     # Reading.
 
     def _read(self) -> None:
-        """Take in what has come, without waiting: a large message at once, small ones in small pieces."""
+        """Take in what has come, without waiting: large messages at once, small ones in small pieces."""
         most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
         data = self._channel.read(most)
         if data:
             self._deadlines.quiet_since = self._leader.now
             inbox = self._inbox
-            before = inbox.messages
+            messages, size = inbox.messages, inbox.bytes
             inbox.put(data, self.max_message)
-            size = len(data)
-            self._takes_much = size >= _SMALL_CHUNK and size > _LARGE_MESSAGE * (inbox.messages - before)
+            self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * (inbox.messages - messages)
             if self.journal.is_followed:
                 self.journal.note(self)
 

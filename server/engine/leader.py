@@ -149,8 +149,9 @@ class Leader:
                     break
                 self._number += 1
                 self._current = participant = ready.popleft() if ready else self._next()
-                self._is_waiting = participant is None
-                if participant is not None and parked.get(participant.fd) is not participant:
+                if participant is None:
+                    self._is_waiting = True
+                elif parked.get(participant.fd) is not participant:
                     continue  # it was taken meanwhile
             in_hand = None
             try:
