@@ -52,16 +52,16 @@ def split(data: bytes | bytearray, limit: int, max_texts: int = sys.maxsize) -> 
     """
     texts: list[str] = []
     start, size = 0, len(data)
-    while (body := start + _SIZE) <= size and len(texts) < max_texts:
-        (length,) = _unpack_from(data, start)
-        end = body + length
-        if end > size or length > limit:
-            break
-        try:
+    try:
+        while (body := start + _SIZE) <= size and len(texts) < max_texts:
+            length = _unpack_from(data, start)[0]
+            end = body + length
+            if end > size or length > limit:
+                break
             texts.append(data[body:end].decode() if length < _LARGE else str(memoryview(data)[body:end], "utf-8"))
-        except UnicodeDecodeError:
-            break
-        start = end
+            start = end
+    except UnicodeDecodeError:
+        pass  # the rest starts with this frame
     return texts, start
 
 

@@ -33,7 +33,7 @@ class Channel:
 
     def __init__(self, connection: socket.socket, context: ssl.SSLContext | None) -> None:
         """Use a socket that does not block. With a context, nothing is sent before the TLS handshake is done."""
-        self.lock = threading.Lock()
+        self.lock = threading.RLock()  # whoever holds it may call what takes it
         self.tls: Tls | None = None
         self.has_ended = self.has_part = False
         self.messages = self.sent_bytes = 0
@@ -49,19 +49,11 @@ class Channel:
 
     # Reading, by whoever has the connection in hand.
 
-    def read(self, size: int) -> bytes:
-        """Return clear bytes that have come, b"" if there are none. Raise ConnectionLost if it is dead."""
-        data = self.read_wire(size)
-        if data:
-            return data if self.tls is None else self._decipher(data)
-        if data is not None:
-            if self.tls is not None:
-                self.tls.check_end()
-            self.has_ended = True
-        return b""
+    def receive(self, size: int) -> bytes | None:
+        """Return bytes from the wire, b"" at the end of the stream, or None if there are none now.
 
-    def read_wire(self, size: int) -> bytes | None:
-        """Return bytes as they come on the wire, b"" at the end of the stream, or None if there are none now."""
+        Raise ConnectionLost if the connection is dead.
+        """
         try:
             return self._receive(size)
         except BlockingIOError:
@@ -69,12 +61,27 @@ class Channel:
         except OSError as error:
             raise lost(error) from error
 
+    def heed_end(self) -> None:
+        """Take notice of the end of the stream. Raise ConnectionLost if it is an end that TLS has not announced."""
+        if self.tls is not None:
+            self.tls.check_end()
+        self.has_ended = True
+
+    def decipher(self, data: bytes) -> bytes:
+        """Return the clear bytes of what came over TLS."""
+        assert self.tls is not None
+        with self.lock:
+            clear = self.tls.decipher(data)
+            self._transmit(self.tls.leaving())
+        self.has_ended, self.has_part = self.tls.has_ended, self.tls.has_part
+        return clear
+
     def shake_hands(self) -> bytes | None:
         """Continue the TLS handshake. Return None while it goes on, and afterwards the clear bytes that came with it.
 
         It begins with the first byte: it costs 34 KiB. Raise HandshakeFailed or ConnectionLost if it fails.
         """
-        data = self.read_wire(_BUFFER)
+        data = self.receive(_BUFFER)
         if data is None:
             return None
         if not data:
@@ -87,36 +94,29 @@ class Channel:
                 self.tls.shake_hands(data)
             finally:  # an alert is sent, too
                 self._transmit(self.tls.leaving())
-        return self._decipher(b"") if self.tls.is_agreed else None
-
-    def _decipher(self, data: bytes) -> bytes:
-        assert self.tls is not None
-        with self.lock:
-            clear = self.tls.decipher(data)
-            self._transmit(self.tls.leaving())
-        self.has_ended, self.has_part = self.tls.has_ended, self.tls.has_part
-        return clear
+        return self.decipher(b"") if self.tls.is_agreed else None
 
     # Sending, by any thread.
 
     def send(self, gathered: list[bytes]) -> None:
         """Send frames together, and empty the list. Raise ConnectionLost if the connection is dead.
 
-        The caller holds the lock. What another thread appends meanwhile stays in the list.
+        What another thread appends meanwhile stays in the list, and is nobody's loss: it sends, too.
         """
-        count = len(gathered)
-        if count == 1:
-            data = gathered.pop(0)
-        else:  # also none: another thread was quicker
-            data = b"".join(gathered[:count])
-            del gathered[:count]
-        self.messages += count
-        self.sent_bytes += len(data)
-        if self._context is not None and data:
-            if self.tls is None:
-                raise ConnectionLost("there is no TLS to send it with")
-            data = self.tls.encipher(data)
-        self._transmit(data)
+        with self.lock:
+            count = len(gathered)
+            if count == 1:
+                data = gathered.pop(0)
+            else:  # also none: another thread was quicker
+                data = b"".join(gathered[:count])
+                del gathered[:count]
+            self.messages += count
+            self.sent_bytes += len(data)
+            if self._context is not None and data:
+                if self.tls is None:
+                    raise ConnectionLost("there is no TLS to send it with")
+                data = self.tls.encipher(data)
+            self._transmit(data)
 
     def send_unsent(self) -> None:
         """Send what the kernel takes now of what it did not take before. Raise ConnectionLost if it is dead."""

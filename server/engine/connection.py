@@ -239,9 +239,9 @@ class Connection:
 
     def turn(self) -> bool:
         """Read what has come, and answer it. Return whether the connection may be parked afterwards."""
-        channel, deadlines = self._channel, self._deadlines
+        channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
         try:
-            if self.state is State.HANDSHAKE:
+            if self.is_slow:
                 return self._shake_hands()
             if self._error is not None:
                 raise self._error
@@ -251,7 +251,7 @@ class Connection:
             if channel.unsent:
                 channel.send_unsent()
             if not channel.unsent:
-                if not self._inbox.has_message and (not deadlines.is_stopping or deadlines.may_read()):
+                if not inbox.texts and not (inbox.rest and inbox.has_message) and (not deadlines.is_stopping or deadlines.may_read()):
                     self._read()
                 if self._takes_long:
                     self._answer_aside()
@@ -272,18 +272,19 @@ class Connection:
         """Have the handler answer 16 messages at most, until the peer has something to take."""
         assert self.handler is not None
         channel, inbox, received = self._channel, self._inbox, self.handler.received
+        texts = inbox.texts
         self._gathers = True
         for _ in range(_MOST_AT_ONCE):
-            text = inbox.take(self.max_message)
-            if text is None:
+            if not texts and not (inbox.rest and inbox.refill(self.max_message)):
                 break
-            self._deadlines.begun_at = None
-            received(text)
-            del text  # free a long message while the connection is idle
-            if channel.unsent or self._error is not None or not inbox.has_begun:
+            received(texts.pop())
+            if channel.unsent or self._error is not None:
                 break
         self._gathers = False
-        self._send()
+        if self._gathered:
+            channel.send(self._gathered)
+            if self.journal.is_followed:
+                self.journal.note(self)
 
     def _answer_aside(self) -> None:
         """Answer while another thread leads, because the last answers took long. Those that compute take turns."""
@@ -344,13 +345,19 @@ class Connection:
     def _read(self) -> None:
         """Take in what has come, without waiting: large messages at once, small ones in small pieces."""
         most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
-        data = self._channel.read(most)
+        channel, inbox = self._channel, self._inbox
+        data = channel.receive(most)
+        if data and channel.tls is not None:
+            data = channel.decipher(data)
+        elif data == b"":
+            channel.heed_end()
         if data:
             self._deadlines.quiet_since = self._leader.now
-            inbox = self._inbox
             messages, size = inbox.messages, inbox.bytes
             inbox.put(data, self.max_message)
-            self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * (inbox.messages - messages)
+            if count := inbox.messages - messages:
+                self._deadlines.begun_at = None
+            self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
             if self.journal.is_followed:
                 self.journal.note(self)
 
@@ -359,10 +366,8 @@ class Connection:
     def _send(self) -> None:
         """Send what was gathered. Any thread may call this."""
         if self._gathered:
-            with self._lock:
-                self._channel.send(self._gathered)
-            if self.journal.is_followed:
-                self.journal.note(self)
+            self._channel.send(self._gathered)
+            self._note()
 
     def _note(self) -> None:
         if self.journal.is_followed:

@@ -48,12 +48,12 @@ class Deadlines:
         if channel.unsent:  # it is not read from: whoever does not take the answers gets no more of them
             self.moment = channel.unsent_since + self._limits.send_timeout
             return WRITE
-        if inbox.has_message:
+        if inbox.texts or (inbox.rest and inbox.has_message):
             self.has_more = True
             return READ
         if channel.has_ended and self.has_ended():
             raise PeerClosed("the client closed the connection")
-        if inbox.has_begun or channel.has_part:
+        if inbox.rest or channel.has_part:
             if self.begun_at is None:
                 if self.is_stopping and self._is_last:
                     raise Stopping

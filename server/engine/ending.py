@@ -56,7 +56,7 @@ class Ending:
 
     def _drop_input(self) -> bool:
         """Read and drop what has come. Return whether it was the end, or enough."""
-        data = None if self._channel.unsent else self._channel.read_wire(_CHUNK)
+        data = None if self._channel.unsent else self._channel.receive(_CHUNK)
         if data is None:
             return False
         self._dropped += len(data)
