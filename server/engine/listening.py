@@ -21,6 +21,7 @@ LOG = logging.getLogger("porter.server")
 _BACKLOG = 4096  # connections that the kernel keeps until they are accepted; further clients retry after a second
 _SHORTEST_USER_TIMEOUT = 30.0
 _MOST_ACCEPTED = 16  # connections in one turn
+_FOR_OTHERS = 0.001  # seconds
 # A peer that vanishes without a FIN is found in 70 seconds; by default Linux takes two hours.
 _KEEPALIVE = {"TCP_KEEPIDLE": 60, "TCP_KEEPINTVL": 10, "TCP_KEEPCNT": 6}
 _MOST_UNSENT = 131_072  # bytes that the kernel keeps for a client that does not read; the default may be megabytes
@@ -144,12 +145,15 @@ class Listener:
         self._accept = accept
         self._lock = threading.Lock()
         self._is_closed = False
+        self._left_until = 0.0
 
     def turn(self) -> bool:
         """Accept some connections. What a turn has accepted is admitted when `close` returns."""
         with self._lock:
             if self._is_closed:
                 return False
+            if time.monotonic() < self._left_until:
+                return True
             if not self.events:
                 self._listen(READ, math.inf)
             for _ in range(_MOST_ACCEPTED):
@@ -163,6 +167,10 @@ class Listener:
     def pause(self, seconds: float) -> None:
         """Accept nothing for a while; for a turn."""
         self._listen(0, time.monotonic() + seconds)
+
+    def leave_to_others(self) -> None:
+        """Leave what waits to other processes for a millisecond. If nothing waits, this costs nothing."""
+        self._left_until = time.monotonic() + _FOR_OTHERS
 
     def close(self) -> None:
         """Accept no more, and close the socket."""

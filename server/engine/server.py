@@ -43,7 +43,6 @@ LOG = logging.getLogger("porter.server")
 _LINGER = 2.0
 _LINGER_REFUSED = 1.0
 _PAUSE_WHEN_EXHAUSTED = 0.1
-_PAUSE_FOR_OTHERS = 0.005
 _LONGEST_LOOK = 1.0
 _AFTER_CUT = 0.2
 
@@ -127,7 +126,7 @@ class Server(socketserver.ThreadingTCPServer):
         except BaseException:
             self.fail(request)
         if self.connections.has_more_than_its_share():
-            self._listener.pause(_PAUSE_FOR_OTHERS)
+            self._listener.leave_to_others()
             return False
         return True
 
