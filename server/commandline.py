@@ -5,14 +5,13 @@ What is said on a connection is not known here.
 
 import logging
 import os
-import secrets
 import signal
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
 from common.program import ArgumentParser, ask, foreign_port_warning, has_terminal, port_from, port_number
 from server.configuration.loading import Overrides, Source, file_path, with_environment
-from server.machine import Cores
+from server.machine import cores
 from server.process.lifecycle import Lifecycle, Terminal
 from server.process.reloading import Reloader
 from server.process.service import Service
@@ -65,15 +64,12 @@ def main() -> NoReturn:
         configuration = source.load()
     terminal = Terminal.of_the_start()
     settings = configuration.settings
-    cores = Cores()
-    count = len(cores) if settings.workers == "auto" else settings.workers
+    count = len(cores()) if settings.workers == "auto" else settings.workers
     if count > 1:
-        supervisor = Supervisor(source, configuration, count, cores)
+        supervisor = Supervisor(source, configuration, count)
         _log_foreign_port()
         supervisor.run(terminal)
-    if settings.cpu_affinity == "auto":
-        cores.keep_to(secrets.randbelow(len(cores)))
-    service = Service(configuration, cores)  # TERM and INT end the program in the usual way until `Signals` is open
+    service = Service(configuration)  # TERM and INT end the program in the usual way until `Signals` is open
     _log_foreign_port()
     reloader = Reloader(source, configuration, service.apply)
     with Signals() as signals:

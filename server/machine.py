@@ -1,9 +1,6 @@
-"""What the machine gives to this process: cores and open files. It knows nothing of connections or handlers.
+"""What the machine gives to this process: cores and open files. It knows nothing of connections or handlers."""
 
-A server of many threads is twice as fast on one core as on two: the interpreter's lock then never moves from one
-core to another. So a server that uses several cores needs several processes.
-"""
-
+import contextlib
 import logging
 import os
 import resource
@@ -34,33 +31,20 @@ def make_room_for(connections: int) -> None:
         )
 
 
-class Cores:
-    """The cores that this process may use when the object is made.
+def cores() -> list[int]:
+    """Return the numbers of the cores that this process may use. In a container they can be fewer than there are."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
 
-    Only Linux tells which cores these are. On another system the methods change nothing.
+
+def begin_on(core: int) -> None:
+    """Have this thread, and those that it starts, go on upon a core that it may use; the system may move it later.
+
+    To keep a worker there would halve it when another program works on the same core.
     """
-
-    def __init__(self) -> None:
-        self._all = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-
-    def __len__(self) -> int:
-        """Return the number of cores. In a container it can be lower than that of the machine."""
-        return len(self._all) or os.cpu_count() or 1
-
-    def keep_to(self, number: int) -> None:
-        """Keep this thread, and the threads that it starts later, on core `number` modulo the number of cores."""
-        if self._all:
-            _set_affinity({self._all[number % len(self._all)]})
-
-    def use_all(self) -> None:
-        """Let this thread run on all cores again."""
-        if self._all:
-            _set_affinity(set(self._all))
-
-
-def _set_affinity(cores: set[int]) -> None:
-    """Keep this thread on `cores`. That is a comfort: where the system refuses it, the thread stays where it is."""
-    try:
-        os.sched_setaffinity(0, cores)
-    except OSError as error:
-        LOG.warning("cannot keep to the cores %s: %s", ", ".join(map(str, sorted(cores))), error.strerror)
+    if hasattr(os, "sched_setaffinity"):
+        allowed = os.sched_getaffinity(0)
+        with contextlib.suppress(OSError):  # a comfort: where the system refuses it, the thread stays where it is
+            os.sched_setaffinity(0, {core})
+            os.sched_setaffinity(0, allowed)

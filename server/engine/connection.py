@@ -251,7 +251,8 @@ class Connection:
             if channel.unsent:
                 channel.send_unsent()
             if not channel.unsent:
-                if not inbox.texts and not (inbox.rest and inbox.has_message) and (not deadlines.is_stopping or deadlines.may_read()):
+                has_next = inbox.texts or (inbox.rest and inbox.has_message)
+                if not has_next and (not deadlines.is_stopping or deadlines.may_read()):
                     self._read()
                 if self._takes_long:
                     self._answer_aside()

@@ -12,8 +12,8 @@ class Deadlines:
     """The waits of one connection. All times are of time.monotonic(), in seconds.
 
     `moment` is when the present wait ends. `quiet_since` is when the peer was last heard, and `begun_at` when the
-    message began that is not whole yet. `is_stopping` tells whether the server stops. `has_more` tells, since the wait
-    began, whether there is more to do without waiting: a message, or the one chunk that is read at a stop.
+    message began that is not whole yet. `is_stopping` tells whether the server stops. `has_more` tells, since the
+    wait began, whether there is more to do without waiting: a message, or the one chunk that is read at a stop.
     """
 
     __slots__ = (

@@ -7,7 +7,6 @@ from contextlib import ExitStack, closing
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-from server.machine import Cores
 from server.settings import RegistrationLimits
 
 if TYPE_CHECKING:
@@ -24,11 +23,9 @@ class Resources:
         store_url: str,
         registration_limits: RegistrationLimits,
         hash_threads: int | None = None,
-        cores: Cores | None = None,
     ) -> None:
         self._store_url = store_url
         self._hash_threads = hash_threads
-        self._cores = cores
         self._opened = ExitStack()
         self.registration_limits = registration_limits
 
@@ -56,7 +53,7 @@ class Resources:
         """Return the threads that compute all password hashes of the process."""
         from server.identity.hashing import HashPool
 
-        return self._opened.enter_context(closing(HashPool(self._hash_threads, cores=self._cores)))
+        return self._opened.enter_context(closing(HashPool(self._hash_threads)))
 
     def close(self) -> None:
         """Close the opened resources, the last one first."""

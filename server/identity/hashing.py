@@ -14,7 +14,7 @@ from contextlib import contextmanager, suppress
 from typing import Any, TypeVar
 
 from common.errors import Busy, Stopping
-from server.machine import Cores
+from server.machine import cores
 
 _NICENESS = 3
 _QUEUE = 16
@@ -33,15 +33,13 @@ class HashPool:
         queue: int = _QUEUE,
         longest_wait: float = _LONGEST_WAIT,
         pause_when_full: float = _PAUSE_WHEN_FULL,
-        cores: Cores | None = None,
     ) -> None:
-        """Start `count` threads on `cores`, which may be more cores than the rest of the process uses.
+        """Start `count` threads, by default one for each core.
 
         `queue` callers of one source may wait for a turn, `longest_wait` seconds each. With a full queue a caller is
         refused after `pause_when_full` seconds.
         """
-        cores = cores or Cores()
-        count = count or len(cores)
+        count = count or len(cores())
         self._lock = threading.Lock()
         self._free = count + 1  # one more: its holder uses the store while the hashes of the others are computed
         self._waiting: dict[str, deque[threading.Event]] = {}  # by source; the first one has the next turn
@@ -49,9 +47,7 @@ class HashPool:
         self._longest_wait = longest_wait
         self._pause_when_full = pause_when_full
         self._closed = threading.Event()
-        self._threads = ThreadPoolExecutor(
-            count, thread_name_prefix="hash", initializer=_set_up_thread, initargs=(cores,)
-        )
+        self._threads = ThreadPoolExecutor(count, thread_name_prefix="hash", initializer=_lower_priority)
         # All threads start now: during a flood the system could refuse them.
         started = threading.Barrier(count)
         list(self._threads.map(lambda _: started.wait(), range(count)))
@@ -128,9 +124,8 @@ class HashPool:
         self._threads.shutdown(cancel_futures=True)
 
 
-def _set_up_thread(cores: Cores) -> None:
-    """Set the cores and the priority of a thread before its first hash."""
-    cores.use_all()
+def _lower_priority() -> None:
+    """Set the priority of a thread before its first hash."""
     if sys.platform == "linux":  # only here a thread has its own priority; elsewhere nice() changes the process
         with suppress(OSError):  # without the lower priority hashing works as well
             os.nice(_NICENESS)

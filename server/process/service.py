@@ -19,7 +19,7 @@ from server.engine.plan import Plan
 from server.engine.server import Server
 from server.handlers.handler import Mode
 from server.handlers.resources import Resources
-from server.machine import Cores, make_room_for
+from server.machine import make_room_for
 
 LOG = logging.getLogger("porter.server")
 
@@ -36,16 +36,16 @@ class Share:
 class Service:
     """A listening server and all that it needs, open until `close`."""
 
-    def __init__(self, configuration: Configuration, cores: Cores | None = None, share: Share | None = None) -> None:
+    def __init__(self, configuration: Configuration, share: Share | None = None) -> None:
         """Open everything and listen. Raise Unavailable or ConfigurationError if that is not possible.
 
-        The hashing threads may use all `cores`. Only one of several workers gets a `share`.
+        Only one of several workers gets a `share`.
         """
         self._name = "worker" if share else "server"
         hash_threads = share.hash_threads if share else None
         settings = configuration.settings
         self._configuration = configuration
-        self._resources = Resources(settings.store, settings.registration_limits, hash_threads, cores)
+        self._resources = Resources(settings.store, settings.registration_limits, hash_threads)
         self._logging = Logging(behind)
         try:
             self._configure_log(configuration)

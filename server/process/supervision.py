@@ -21,7 +21,7 @@ from server.configuration import certificate
 from server.configuration.loading import Configuration, Source
 from server.engine.admission import SharedSlots
 from server.engine.listening import listen
-from server.machine import Cores
+from server.machine import begin_on, cores
 from server.process import budget
 from server.process.lifecycle import WORKER, Lifecycle, Terminal
 from server.process.reloading import Reloader
@@ -35,11 +35,11 @@ LOG = logging.getLogger("porter.server")
 class Supervisor:
     """The parent of the workers: opens what they share, and serves no clients. It has no threads, so it may fork."""
 
-    def __init__(self, source: Source, configuration: Configuration, count: int, cores: Cores) -> None:
+    def __init__(self, source: Source, configuration: Configuration, count: int) -> None:
         """Listen, for `count` workers. Raise Unavailable or ConfigurationError if that is not possible."""
         settings = configuration.settings
         self._source = source
-        self._hash_threads = max(1, len(cores) // count)
+        self._hash_threads = max(1, len(cores()) // count)
         self._logging = Logging(behind)
         self._logging.configure(PROJECT_ROOT / settings.logging)
         LOG.info("server started, pid %d, %d workers, Porter %s", os.getpid(), count, VERSION)
@@ -110,12 +110,12 @@ class Supervisor:
     def _work(self, number: int, report: Callable[[str], None], orders: int) -> NoReturn:
         """Serve, in a worker, with the configuration that the parent had when it forked."""
         configuration = self._reloader.running
-        cores = Cores()  # of this moment: the cores that the parent found may have been taken away since
         if configuration.settings.cpu_affinity == "auto":
-            cores.keep_to(number)
+            usable = cores()
+            begin_on(usable[number % len(usable)])
         with Signals() as signals:
             share = Share(self._listener, self._slots.of(number), self._hash_threads)
-            service = Service(configuration, cores, share)
+            service = Service(configuration, share)
             reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)
             lifecycle = Lifecycle(signals, service, reloader.reload, WORKER)
             follow = partial(self._follow_parent, signals, orders)

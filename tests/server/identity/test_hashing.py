@@ -9,7 +9,7 @@ from functools import partial
 
 from common.errors import Busy, Stopping
 from server.identity.hashing import HashPool
-from server.machine import Cores
+from server.machine import cores
 from tests.support import PATIENCE, PorterTestCase, at_once, scaled, wait_until
 
 
@@ -23,15 +23,9 @@ class HashPoolTests(PorterTestCase):
 
     def test_each_core_has_one_thread_and_all_have_a_low_priority(self) -> None:
         pool = self.pool(None)
-        self.assertEqual(len(Cores()), pool._threads._max_workers)
+        self.assertEqual(len(cores()), pool._threads._max_workers)
         ours = os.getpriority(os.PRIO_PROCESS, 0)
         self.assertGreater(pool.run(os.getpriority, os.PRIO_PROCESS, 0), ours)
-
-    def test_the_threads_use_all_cores_although_the_process_keeps_to_one(self) -> None:
-        cores = Cores()
-        pool = HashPool(cores=cores)
-        self.addCleanup(pool.close)
-        self.assertEqual(len(cores), len(pool.run(os.sched_getaffinity, 0)))
 
     def test_run_returns_the_result_and_raises_the_error(self) -> None:
         pool = self.pool()
