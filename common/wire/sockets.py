@@ -19,7 +19,7 @@ from common.wire.journal import Counts, Journal
 from common.wire.tls import Tls
 
 DEFAULT_MAX_MESSAGE = 65536
-LARGEST_CHUNK = 65536 + 4  # bytes: one read takes the longest message of the default limit, with its header
+LARGEST_CHUNK = 66_560  # bytes: one read takes the longest message of the default limit, also in TLS records
 SILENT = "no message came for {seconds:g} seconds"
 STALLED = "a message was not complete after {seconds:g} seconds"
 NOT_TAKEN = "the peer did not take what was sent within {seconds:g} seconds"

@@ -61,8 +61,9 @@ class Tls:
         """Return the clear bytes of the records that `data` completes. Raise ConnectionLost for a wrong record."""
         pieces: list[bytes] = []
         is_new = bool(data or self._arrived.pending)  # after a handshake, TLS may hold bytes already
+        view = memoryview(data)
         for start in range(0, len(data), _RECORD) or (0,):
-            self._arrived.write(data[start : start + _RECORD])
+            self._arrived.write(view[start : start + _RECORD])
             self._read_records(pieces)
         # One complete record without clear bytes is a message of TLS itself, such as new keys (RFC 8446, 4.6.3).
         if is_new:
