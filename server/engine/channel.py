@@ -94,7 +94,19 @@ class Channel:
                 self.tls.shake_hands(data)
             finally:  # an alert is sent, too
                 self._transmit(self.tls.leaving())
-        return self.decipher(b"") if self.tls.is_agreed else None
+        if not self.tls.is_agreed:
+            return None
+        self._acknowledge()
+        return self.decipher(b"")
+
+    def _acknowledge(self) -> None:
+        """Acknowledge the end of the handshake: the first message of a client with Nagle's algorithm waits for that.
+
+        The kernel would do so with our next bytes, or after 40 ms.
+        """
+        if option := getattr(socket, "TCP_QUICKACK", None):
+            with contextlib.suppress(OSError):  # the connection may be gone already
+                self._socket.setsockopt(socket.IPPROTO_TCP, option, 1)
 
     # Sending, by any thread.
 
