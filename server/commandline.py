@@ -3,8 +3,10 @@
 What is said on a connection is not known here.
 """
 
+import contextlib
 import logging
 import os
+import random
 import signal
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -13,6 +15,7 @@ from common.program import ArgumentParser, ask, foreign_port_warning, has_termin
 from server.configuration.loading import Overrides, Source, file_path, with_environment
 from server.machine import cores
 from server.process.lifecycle import Lifecycle, Terminal
+from server.process.placement import Placement
 from server.process.reloading import Reloader
 from server.process.service import Service
 from server.process.signals import Signals
@@ -72,7 +75,8 @@ def main() -> NoReturn:
     service = Service(configuration)  # TERM and INT end the program in the usual way until `Signals` is open
     _log_foreign_port()
     reloader = Reloader(source, configuration, service.apply)
-    with Signals() as signals:
+    together = Placement(random.randrange(4096)) if settings.cpu_affinity == "auto" else contextlib.nullcontext()
+    with Signals() as signals, together:
         lifecycle = Lifecycle(signals, service, reloader.reload)
         print(f"Listening on {service.description}", flush=True)
         lifecycle.obey(terminal)

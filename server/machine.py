@@ -1,6 +1,5 @@
 """What the machine gives to this process: cores and open files. It knows nothing of connections or handlers."""
 
-import contextlib
 import logging
 import os
 import resource
@@ -36,15 +35,3 @@ def cores() -> list[int]:
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
     return list(range(os.cpu_count() or 1))
-
-
-def begin_on(core: int) -> None:
-    """Have this thread, and those that it starts, go on upon a core that it may use; the system may move it later.
-
-    To keep a worker there would halve it when another program works on the same core.
-    """
-    if hasattr(os, "sched_setaffinity"):
-        allowed = os.sched_getaffinity(0)
-        with contextlib.suppress(OSError):  # a comfort: where the system refuses it, the thread stays where it is
-            os.sched_setaffinity(0, {core})
-            os.sched_setaffinity(0, allowed)

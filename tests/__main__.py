@@ -36,8 +36,8 @@ _ALONE = {
     "test_users",
 }
 
-# These measure how long others wait, so nothing else runs beside them.
-_TIMED = {"tests.endurance.test_fairness", "tests.endurance.test_latency"}
+# These measure how long others wait, or need a core to themselves, so nothing else runs beside them.
+_TIMED = {"tests.endurance.test_fairness", "tests.endurance.test_latency", "tests.endurance.test_placement"}
 
 
 class Result(NamedTuple):

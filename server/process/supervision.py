@@ -21,9 +21,10 @@ from server.configuration import certificate
 from server.configuration.loading import Configuration, Source
 from server.engine.admission import SharedSlots
 from server.engine.listening import listen
-from server.machine import begin_on, cores
+from server.machine import cores
 from server.process import budget
 from server.process.lifecycle import WORKER, Lifecycle, Terminal
+from server.process.placement import Placement
 from server.process.reloading import Reloader
 from server.process.service import Service, Share, log_listening, suggest_writing_behind
 from server.process.signals import HANDLED, Signals
@@ -110,10 +111,8 @@ class Supervisor:
     def _work(self, number: int, report: Callable[[str], None], orders: int) -> NoReturn:
         """Serve, in a worker, with the configuration that the parent had when it forked."""
         configuration = self._reloader.running
-        if configuration.settings.cpu_affinity == "auto":
-            usable = cores()
-            begin_on(usable[number % len(usable)])
-        with Signals() as signals:
+        is_placed = configuration.settings.cpu_affinity == "auto"
+        with Signals() as signals, Placement(number) if is_placed else contextlib.nullcontext():
             share = Share(self._listener, self._slots.of(number), self._hash_threads)
             service = Service(configuration, share)
             reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)

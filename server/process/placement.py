@@ -1,0 +1,89 @@
+"""Keeps the threads of this process on one core, and makes way for others. What the threads do is not known here.
+
+Python's interpreter lock costs little between threads that share a core, and much between cores: conversations that
+ask the database are twice as quick on one. But another program may work on that core. So four times a second the
+process looks at all cores, and moves to another one if that is much less taken up.
+"""
+
+import contextlib
+import os
+import random
+import threading
+import time
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from server.machine import cores
+
+_PERIOD = (0.15, 0.35)  # seconds; not always the same, or two servers that meet on a core would move together
+_MUCH = 0.25  # of a core
+_APART = "hash"  # threads of this name hold no lock while they work, and use all cores
+_STAT = Path("/proc/stat")
+
+
+def better(core: int, taken: dict[int, float]) -> int:
+    """Return the core to be on: `core`, unless another one is much less taken up by others (0.0 to 1.0)."""
+    freest = min(taken, key=lambda each: taken[each])
+    return freest if taken[core] > taken[freest] + _MUCH else core
+
+
+class Placement:
+    """The core of this process, inside `with`; it begins on the `number`th of those that it may use.
+
+    With a single core, and on systems without /proc/stat, nothing is done.
+    """
+
+    def __init__(self, number: int) -> None:
+        self._cores = cores() if _STAT.exists() and hasattr(os, "sched_setaffinity") else []
+        self._core = self._cores[number % len(self._cores)] if self._cores else 0
+        self._is_over = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="placement", daemon=True)
+
+    def __enter__(self) -> Self:
+        if len(self._cores) > 1:
+            self._place()
+            self._thread.start()
+        return self
+
+    def __exit__(self, *_: type[BaseException] | BaseException | TracebackType | None) -> None:
+        self._is_over.set()
+        if self._thread.ident is not None:
+            self._thread.join()
+
+    def _run(self) -> None:
+        before, spent, busy = time.monotonic(), self._spent(), self._busy()
+        while not self._is_over.wait(random.uniform(*_PERIOD)):
+            now, spent_now, busy_now = time.monotonic(), self._spent(), self._busy()
+            taken = {core: (busy_now[core] - busy[core]) / (now - before) for core in self._cores}
+            taken[self._core] -= (spent_now - spent) / (now - before)
+            self._core = better(self._core, taken)
+            self._place()  # each time, since there may be new threads
+            before, spent, busy = now, spent_now, busy_now
+
+    def _place(self) -> None:
+        """Put the threads on the core. The main thread stays free: it makes the threads that use all cores."""
+        for thread in threading.enumerate():
+            if thread is not threading.main_thread() and not thread.name.startswith(_APART):
+                with contextlib.suppress(OSError):  # it has just ended, or the core is not ours any more
+                    os.sched_setaffinity(thread.native_id or 0, {self._core})
+
+    def _spent(self) -> float:
+        """Return the seconds of processor time that the threads on the core have used so far."""
+        apart = 0.0
+        for thread in threading.enumerate():
+            if thread.name.startswith(_APART):
+                with contextlib.suppress(OSError):
+                    apart += int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[0]) / 1e9
+        return time.process_time() - apart
+
+    def _busy(self) -> dict[int, float]:
+        """Return for how many seconds each core has been busy since the start of the machine (proc(5))."""
+        tick = os.sysconf("SC_CLK_TCK")
+        found = dict.fromkeys(self._cores, 0.0)
+        for line in _STAT.read_text().splitlines():
+            name, *ticks = line.split()
+            if name[:3] == "cpu" and name[3:].isdigit() and int(name[3:]) in found:
+                user, nice, system, _, _, irq, softirq, *_ = map(int, ticks)
+                found[int(name[3:])] = (user + nice + system + irq + softirq) / tick
+        return found
