@@ -57,7 +57,7 @@ class Connection:
 
     __slots__ = (
         *("address", "events", "fd", "handler", "journal", "max_message", "opened_at", "overall", "peer", "plan"),
-        *("socket", "state", "__weakref__", "_channel", "_computes", "_deadlines", "_error", "_has_news", "_inbox"),
+        *("socket", "state", "__weakref__", "_channel", "_computes", "_deadlines", "_error", "_inbox"),
         *("is_slow", "_gathered", "_gathers", "_leader", "_lock", "_owner", "_takes_long", "_takes_much", "_waker"),
     )
 
@@ -91,8 +91,7 @@ class Connection:
         # What others want, under the lock of the channel.
         self._lock = self._channel.lock
         self._error: PorterError | None = None
-        self._has_news = False
-        self._waker: Waker | None = None  # of the thread that waits
+        self._waker: Waker | None = None  # of the thread that holds the connection and may wait
 
     @property
     def counts(self) -> Counts:
@@ -116,11 +115,8 @@ class Connection:
         if self._gathers and len(frame) < _LARGE and len(self._gathered) < _MOST_GATHERED:
             return
         self._send()
-        while len(self._channel.unsent) > _MOST_UNSENT:
-            self.step_aside()
-            self._raise_error()
-            self._wait(self._deadlines.begin_wait(time.monotonic()))
-            self._channel.send_unsent()
+        if len(self._channel.unsent) > _MOST_UNSENT:
+            self._wait_for_room()
 
     def flush(self) -> None:
         """Send what was gathered in this turn, and gather no more: the turn may take long."""
@@ -134,27 +130,28 @@ class Connection:
         if the server stops and everything that had come is received, what `interrupt` was given, and ConnectionLost
         if the connection is dead.
         """
-        deadlines = self._deadlines
-        deadlines.quiet_since = time.monotonic()
+        channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
+        self._hold()
+        now = deadlines.quiet_since = time.monotonic()
         while True:
-            self._raise_error()
+            if self._error is not None:
+                raise self._error
             if self.overall is not None:
                 self.overall.remaining()
-            text = self._inbox.take(self.max_message)
-            if text is not None:
-                deadlines.begun_at = None
+            if (text := inbox.take(self.max_message)) is not None:
                 return text
-            if deadlines.has_ended():
+            if channel.has_ended and deadlines.has_ended():
                 return None
             self.step_aside()
-            self._wait(deadlines.begin_wait(time.monotonic()))
-            self._channel.send_unsent()
-            if not self._channel.unsent:
-                self._read()
+            now = self._wait(deadlines.begin_wait(now), now)
+            if channel.unsent:
+                channel.send_unsent()
+            if not channel.unsent:
+                self._read(now)
 
     def check_peer(self) -> None:
         """Raise ConnectionLost if the peer is gone. One that has only ended its side still waits for answers."""
-        self._read()
+        self._read(time.monotonic())
 
     def step_aside(self) -> None:
         """Say that what follows may wait: another thread leads meanwhile, and what was said so far is sent.
@@ -229,10 +226,8 @@ class Connection:
     def _tell(self) -> None:
         """Tell whoever has the connection in hand that there is news."""
         with self._lock:
-            self._has_news = True
-            waker = self._waker
-        if waker is not None:
-            waker.wake()
+            if self._waker is not None:
+                self._waker.wake()
         self._leader.post(self)
 
     # Turns, given by the leader.
@@ -253,7 +248,7 @@ class Connection:
             if not channel.unsent:
                 has_next = inbox.texts or (inbox.rest and inbox.has_message)
                 if not has_next and (not deadlines.is_stopping or deadlines.may_read()):
-                    self._read()
+                    self._read(now)
                 if self._takes_long:
                     self._answer_aside()
                 else:
@@ -262,6 +257,8 @@ class Connection:
         except BaseException:  # a handler may fail in any way
             self._owner.fail(self)
             return False
+        if self._waker is not None:
+            self.let_go()
         if events != self.events:
             self.events = events
             self._leader.heed(self)
@@ -322,28 +319,45 @@ class Connection:
         if self._error is not None:
             raise self._error
 
-    def _wait(self, events: int) -> None:
-        """Wait for events, for news or for the deadline, in a thread that holds the connection."""
-        seconds = self._deadlines.moment - time.monotonic()
-        if self.overall is not None:
-            seconds = min(seconds, self.overall.remaining() or 0)
-        if self._deadlines.has_more:
-            self._deadlines.may_read()
-            return
-        waker = self._leader.waker()
-        with self._lock:
-            if not self._has_news:
-                self._waker = waker
-        if self._waker is not None:
-            waker.wait(self.fd, events, max(0.0, seconds))
+    def _hold(self) -> None:
+        """Let others wake this thread from now on. What they want is looked at after this, and before each wait."""
+        if self._waker is None:
+            with self._lock:
+                self._waker = self._leader.waker()
+
+    def let_go(self) -> None:
+        """Let nobody wake this thread any more: it lets go of the connection."""
         with self._lock:
             self._waker = None
-            self._has_news = False
-        self._deadlines.check(time.monotonic())
+
+    def _wait(self, events: int, now: float) -> float:
+        """Wait for events, for news or for the deadline, after `_hold`. Return the time afterwards."""
+        deadlines = self._deadlines
+        if deadlines.has_more:
+            deadlines.may_read()
+            return now
+        seconds = deadlines.moment - now
+        if self.overall is not None:
+            seconds = min(seconds, self.overall.remaining() or 0)
+        assert self._waker is not None
+        self._waker.wait(self.fd, events, max(0.0, seconds))
+        now = time.monotonic()
+        deadlines.check(now)
+        return now
+
+    def _wait_for_room(self) -> None:
+        """Wait until the peer has taken all but 64 KiB."""
+        self._hold()
+        while len(self._channel.unsent) > _MOST_UNSENT:
+            self.step_aside()
+            self._raise_error()
+            now = time.monotonic()
+            self._wait(self._deadlines.begin_wait(now), now)
+            self._channel.send_unsent()
 
     # Reading.
 
-    def _read(self) -> None:
+    def _read(self, now: float) -> None:
         """Take in what has come, without waiting: large messages at once, small ones in small pieces."""
         most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
         channel, inbox = self._channel, self._inbox
@@ -353,7 +367,7 @@ class Connection:
         elif data == b"":
             channel.heed_end()
         if data:
-            self._deadlines.quiet_since = self._leader.now
+            self._deadlines.quiet_since = now
             messages, size = inbox.messages, inbox.bytes
             inbox.put(data, self.max_message)
             if count := inbox.messages - messages:
@@ -387,6 +401,7 @@ class Connection:
         with self._lock:
             is_first, self.state = self.state in (State.HANDSHAKE, State.SERVED), State.ENDING
         if is_first:
+            self.let_go()
             self._leader.take(self)
             with contextlib.suppress(PorterError):
                 self.flush()

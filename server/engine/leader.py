@@ -113,6 +113,8 @@ class Leader:
 
         Do nothing if it is in the hands of a thread that does not lead. Return False if no thread can be had.
         """
+        if self._current is not participant:  # without the lock: only the participant's own turn makes it current
+            return True
         with self._lock:
             return self._current is not participant or self._hand_on()
 

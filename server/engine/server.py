@@ -284,6 +284,7 @@ class Server(socketserver.ThreadingTCPServer):
             self.fail(connection)
         else:
             if handler.answers:
+                connection.let_go()
                 self.leader.park(connection)
             else:
                 self.shutdown_request(connection)
