@@ -131,7 +131,8 @@ class Connection:
         if the connection is dead.
         """
         channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
-        self._hold()
+        if self._waker is None:
+            self._hold()
         now = deadlines.quiet_since = time.monotonic()
         while True:
             if self._error is not None:
@@ -142,7 +143,6 @@ class Connection:
                 return text
             if channel.has_ended and deadlines.has_ended():
                 return None
-            self.step_aside()
             now = self._wait(deadlines.begin_wait(now), now)
             if channel.unsent:
                 channel.send_unsent()
@@ -320,10 +320,10 @@ class Connection:
             raise self._error
 
     def _hold(self) -> None:
-        """Let others wake this thread from now on. What they want is looked at after this, and before each wait."""
-        if self._waker is None:
-            with self._lock:
-                self._waker = self._leader.waker()
+        """Step aside, and let others wake this thread. What they want is looked at after this, before each wait."""
+        self.step_aside()
+        with self._lock:
+            self._waker = self._leader.waker()
 
     def let_go(self) -> None:
         """Let nobody wake this thread any more: it lets go of the connection."""
@@ -347,9 +347,9 @@ class Connection:
 
     def _wait_for_room(self) -> None:
         """Wait until the peer has taken all but 64 KiB."""
-        self._hold()
+        if self._waker is None:
+            self._hold()
         while len(self._channel.unsent) > _MOST_UNSENT:
-            self.step_aside()
             self._raise_error()
             now = time.monotonic()
             self._wait(self._deadlines.begin_wait(now), now)
