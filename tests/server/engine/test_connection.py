@@ -204,12 +204,12 @@ class Behaviour:
         for mode in self.modes:
             with self.subTest(mode), self.serve(mode) as server:
                 client = server.connect()
+                client.socket.setblocking(True)
                 frames = encode("TEXT " + "x" * 100) * 300
 
                 def flood(client: Any = client, frames: bytes = frames) -> None:
                     with contextlib.suppress(ConnectionLost, OSError):
                         while True:
-                            client.socket.setblocking(True)
                             client.socket.sendall(frames if client.tls is None else client.tls.encipher(frames))
 
                 def read(client: Any = client) -> None:
