@@ -33,10 +33,9 @@ from server.engine.plan import Owner, Plan, Speaker
 from server.engine.polling import READ, Waker
 
 # In bytes.
-_SMALL_CHUNK = 4096
+_SMALL = 4096  # what is read at a time, and frames that are gathered
 _LARGE_MESSAGE = 1024  # from here on it is worth while to read much at a time
 _MOST_UNSENT = 65536
-_LARGE = 4096  # a frame of so many is not gathered
 _LONG = 0.002  # seconds
 _MOST_GATHERED = 64  # frames
 _MOST_AT_ONCE = 16  # messages in one turn
@@ -110,18 +109,25 @@ class Connection:
         dead or the peer takes too little within send_timeout, and NotText if `text` cannot be UTF-8.
         """
         frame = encode(text)
-        # Without the lock: a list takes an append whole, and `_send` leaves alone what is appended meanwhile.
+        # Without the lock: a list takes an append whole, and `flush` leaves alone what is appended meanwhile.
         self._gathered.append(frame)
-        if self._gathers and len(frame) < _LARGE and len(self._gathered) < _MOST_GATHERED:
+        if self._gathers and len(frame) < _SMALL and len(self._gathered) < _MOST_GATHERED:
             return
-        self._send()
-        if len(self._channel.unsent) > _MOST_UNSENT:
-            self._wait_for_room()
+        self.flush()
+        while len(self._channel.unsent) > _MOST_UNSENT:
+            self._hold()
+            if self._error is not None:
+                raise self._error
+            now = time.monotonic()
+            self._wait(self._deadlines.begin_wait(now), now)
+            self._channel.send_unsent()
 
     def flush(self) -> None:
         """Send what was gathered in this turn, and gather no more: the turn may take long."""
         self._gathers = False
-        self._send()
+        if self._gathered:
+            self._channel.send(self._gathered)
+            self._note()
 
     def receive_message(self) -> str | None:
         """Wait for the next message and return it. Return None if the peer has closed after the last one.
@@ -131,8 +137,7 @@ class Connection:
         if the connection is dead.
         """
         channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
-        if self._waker is None:
-            self._hold()
+        self._hold()
         now = deadlines.quiet_since = time.monotonic()
         while True:
             if self._error is not None:
@@ -278,11 +283,7 @@ class Connection:
             received(texts.pop())
             if channel.unsent or self._error is not None:
                 break
-        self._gathers = False
-        if self._gathered:
-            channel.send(self._gathered)
-            if self.journal.is_followed:
-                self.journal.note(self)
+        self.flush()
 
     def _answer_aside(self) -> None:
         """Answer while another thread leads, because the last answers took long. Those that compute take turns."""
@@ -295,7 +296,8 @@ class Connection:
 
     def _shake_hands(self) -> bool:
         """Continue the TLS handshake, and have the connection served when it is done."""
-        self._raise_error()
+        if self._error is not None:
+            raise self._error
         if self._deadlines.is_stopping:
             raise Stopping
         if self._leader.now >= self.deadline:
@@ -309,21 +311,16 @@ class Connection:
         self._deadlines.moment = now + self.plan.limits.idle_timeout
         if clear:
             self._inbox.put(clear, self.max_message)
-            self._note()
         return self._owner.open(self) and self.turn()
 
     # Waiting.
 
-    def _raise_error(self) -> None:
-        """Raise what others have ended the connection with."""
-        if self._error is not None:
-            raise self._error
-
     def _hold(self) -> None:
         """Step aside, and let others wake this thread. What they want is looked at after this, before each wait."""
-        self.step_aside()
-        with self._lock:
-            self._waker = self._leader.waker()
+        if self._waker is None:
+            self.step_aside()
+            with self._lock:
+                self._waker = self._leader.crew.waker()
 
     def let_go(self) -> None:
         """Let nobody wake this thread any more: it lets go of the connection."""
@@ -345,21 +342,11 @@ class Connection:
         deadlines.check(now)
         return now
 
-    def _wait_for_room(self) -> None:
-        """Wait until the peer has taken all but 64 KiB."""
-        if self._waker is None:
-            self._hold()
-        while len(self._channel.unsent) > _MOST_UNSENT:
-            self._raise_error()
-            now = time.monotonic()
-            self._wait(self._deadlines.begin_wait(now), now)
-            self._channel.send_unsent()
-
     # Reading.
 
     def _read(self, now: float) -> None:
         """Take in what has come, without waiting: large messages at once, small ones in small pieces."""
-        most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL_CHUNK else _SMALL_CHUNK
+        most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL else _SMALL
         channel, inbox = self._channel, self._inbox
         data = channel.receive(most)
         if data and channel.tls is not None:
@@ -373,15 +360,6 @@ class Connection:
             if count := inbox.messages - messages:
                 self._deadlines.begun_at = None
             self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
-            if self.journal.is_followed:
-                self.journal.note(self)
-
-    # Sending.
-
-    def _send(self) -> None:
-        """Send what was gathered. Any thread may call this."""
-        if self._gathered:
-            self._channel.send(self._gathered)
             self._note()
 
     def _note(self) -> None:

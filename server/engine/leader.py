@@ -8,13 +8,13 @@ import logging
 import sys
 import threading
 import time
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from server.engine.crew import Crew
 from server.engine.participant import Participant, Wake
-from server.engine.polling import Poller, Waker
+from server.engine.polling import Poller
 
 LOG = logging.getLogger("porter.server")
 _LOOK = 1.0  # seconds between two looks at the deadlines, at most
@@ -39,16 +39,16 @@ class Leader:
         """`tick` is called at each look at the deadlines."""
         self.now = time.monotonic()
         self.longest_look = _LOOK
-        self._crew = crew
+        self.crew = crew
         self._tick = tick
         self._lock = threading.Lock()
         self._poller = Poller()
         self._waker = Wake()
         self._parked: dict[int, Participant] = {}
         self._ready: deque[Participant] = deque()
-        self._greedy: dict[Participant, None] = {}  # in order; those that had a turn and have more to do
+        self._greedy: OrderedDict[Participant, None] = OrderedDict()  # those that had a turn and have more to do
         self._greedy_left = 0
-        self._slow: dict[Participant, None] = {}  # a set in order, like the next one
+        self._slow: OrderedDict[Participant, None] = OrderedDict()
         self._slow_left = 0
         self._leading: object | None = None  # who leads
         self._current: Participant | None = None  # whose turn it is
@@ -118,10 +118,6 @@ class Leader:
         with self._lock:
             return self._current is not participant or self._hand_on()
 
-    def waker(self) -> Waker:
-        """Return the waker of the calling thread, which is one of the crew."""
-        return self._crew.waker()
-
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Compute inside, when nobody else does so, or after a second all the same.
@@ -143,7 +139,7 @@ class Leader:
         parked, ready = self._parked, self._ready
         with self._lock:
             self._leading = me
-        self._crew.keep_spare()
+        self.crew.keep_spare()
         in_hand: Participant | None = None
         while True:
             with self._lock:  # without a call: this is done for each message
@@ -209,10 +205,10 @@ class Leader:
         """Return who has the next turn if nobody is ready, or None if it is time to look into the poller."""
         if self._slow and self._slow_left:
             self._slow_left -= 1
-            return _take_first(self._slow)
+            return self._slow.popitem(last=False)[0]
         if self._greedy and self._greedy_left:
             self._greedy_left -= 1
-            return _take_first(self._greedy)
+            return self._greedy.popitem(last=False)[0]
         return None
 
     def _queue(self, participant: Participant) -> None:
@@ -263,10 +259,7 @@ class Leader:
         self._next_look = max(now + _SHORTEST_LOOK, min(now + self.longest_look, nearest))
 
     def _await_soon(self) -> list[tuple[int, int]]:
-        """Stay awake for a moment if only one participant is active, and quickly.
-
-        To put a core to sleep and wake it up takes 45 us; a message takes 10.
-        """
+        """Stay awake for a moment if one participant is alone and quick: to wake a core takes 45 us, a message 10."""
         while self._times_alone >= _TIMES_ALONE and time.monotonic() < self._soon:
             if events := self._poller.poll(0):
                 return events
@@ -280,7 +273,7 @@ class Leader:
 
     def _hand_on(self) -> bool:
         try:
-            self._crew.run(self.lead)
+            self.crew.run(self.lead)
         except (RuntimeError, MemoryError):
             return False
         self._leading = None
@@ -289,9 +282,3 @@ class Leader:
         if in_hand is not None:
             self._let_go(in_hand)
         return True
-
-
-def _take_first(queue: dict[Participant, None]) -> Participant:
-    first = next(iter(queue))
-    del queue[first]
-    return first

@@ -12,7 +12,7 @@ import threading
 import time
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import NamedTuple, Self
 
 from server.machine import cores
 
@@ -26,6 +26,12 @@ def better(core: int, taken: dict[int, float]) -> int:
     """Return the core to be on: `core`, unless another one is much less taken up by others (0.0 to 1.0)."""
     freest = min(taken, key=lambda each: taken[each])
     return freest if taken[core] > taken[freest] + _MUCH else core
+
+
+class _Times(NamedTuple):
+    time: float
+    spent: float
+    busy: dict[int, float]
 
 
 class Placement:
@@ -52,14 +58,17 @@ class Placement:
             self._thread.join()
 
     def _run(self) -> None:
-        before, spent, busy = time.monotonic(), self._spent(), self._busy()
+        before = self._look()
         while not self._is_over.wait(random.uniform(*_PERIOD)):
-            now, spent_now, busy_now = time.monotonic(), self._spent(), self._busy()
-            taken = {core: (busy_now[core] - busy[core]) / (now - before) for core in self._cores}
-            taken[self._core] -= (spent_now - spent) / (now - before)
-            self._core = better(self._core, taken)
+            now = self._look()
+            if before is not None and now is not None:
+                taken = {
+                    core: (now.busy[core] - before.busy[core]) / (now.time - before.time) for core in self._cores
+                }
+                taken[self._core] -= (now.spent - before.spent) / (now.time - before.time)
+                self._core = better(self._core, taken)
             self._place()  # each time, since there may be new threads
-            before, spent, busy = now, spent_now, busy_now
+            before = now
 
     def _place(self) -> None:
         """Put the threads on the core. The main thread stays free: it makes the threads that use all cores."""
@@ -68,12 +77,18 @@ class Placement:
                 with contextlib.suppress(OSError):  # it has just ended, or the core is not ours any more
                     os.sched_setaffinity(thread.native_id or 0, {self._core})
 
+    def _look(self) -> "_Times | None":
+        """Return the times of now, or None if they cannot be had: a process may have no descriptor left to read."""
+        with contextlib.suppress(OSError):
+            return _Times(time.monotonic(), self._spent(), self._busy())
+        return None
+
     def _spent(self) -> float:
         """Return the seconds of processor time that the threads on the core have used so far."""
         apart = 0.0
         for thread in threading.enumerate():
             if thread.name.startswith(_APART):
-                with contextlib.suppress(OSError):
+                with contextlib.suppress(FileNotFoundError):  # it has just ended
                     apart += int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text().split()[0]) / 1e9
         return time.process_time() - apart
 
