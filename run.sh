@@ -125,7 +125,11 @@ users)
     shift
     start server.administration.users "$@"
     ;;
-clients | top | store | reset | demo | completion)
+store)
+    shift
+    start server.administration.store "$@"
+    ;;
+clients | top | reset | demo | completion)
     echo "run.sh: '$1' is not built yet" >&2
     exit 64
     ;;

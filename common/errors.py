@@ -8,6 +8,7 @@
     │   └── Busy                   the server is too busy just now; a later attempt may succeed
     ├── Unavailable                something that the program needs is not available
     │   ├── StoreUnavailable       the database
+    │   │   └── WrongStoreVersion  its tables are older or newer than this program
     │   └── ConnectionRefused      the server is full, or this address has too many connections
     ├── TrustError                 the peer's certificate is unknown or has changed
     ├── ProtocolError              the peer broke the protocol
@@ -119,6 +120,10 @@ class Unavailable(PorterError):
 
 class StoreUnavailable(Unavailable):
     pass
+
+
+class WrongStoreVersion(StoreUnavailable):
+    status = ExitStatus.CONFIGURATION
 
 
 class ConnectionRefused(Unavailable):

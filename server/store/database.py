@@ -27,7 +27,7 @@ from sqlalchemy.exc import (
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
 from common.errors import StoreUnavailable
-from server.store import postgresql, sqlite
+from server.store import postgresql, sqlite, versions
 from server.store.tables import TABLES
 
 _ENGINE_OPTIONS: dict[str, Any] = {
@@ -81,23 +81,19 @@ class Store:
     """An open database. All methods raise StoreUnavailable if the database cannot be used."""
 
     def __init__(self, url: str) -> None:
-        """Open the database at `url`, and make the file and the tables if they are missing."""
-        if wrong := check_url(url):
-            raise StoreUnavailable("the store cannot be used: {reason}", reason=wrong)
-        parsed = make_url(url)
-        self.insert: Callable[[Table], Any]
-        if parsed.get_backend_name() == "sqlite":
-            self.insert = sqlite_dialect.insert
-            self._engine = sqlite.engine(parsed, _ENGINE_OPTIONS)
-        else:
-            self.insert = postgresql_dialect.insert
-            self._engine = postgresql.engine(parsed, _ENGINE_OPTIONS)
+        """Open the database at `url`, and make the file and the tables if they are missing.
+
+        Raise WrongStoreVersion if the tables are older or newer than this program.
+        """
+        self._engine = open_engine(url)
+        is_sqlite = self._engine.dialect.name == "sqlite"
+        self.insert: Callable[[Table], Any] = sqlite_dialect.insert if is_sqlite else postgresql_dialect.insert
         self._reader = self._engine.execution_options(writes=False)
         self._writer = self._engine.execution_options(writes=True)
         try:
-            with self.writing() as transaction:
-                TABLES.create_all(transaction)
-                _refuse_other_tables(transaction)
+            with self.writing() as connection:
+                versions.prepare(connection)
+                _refuse_other_tables(connection)
         except BaseException:
             self.close()
             raise
@@ -105,7 +101,7 @@ class Store:
     @contextmanager
     def reading(self) -> Iterator[Connection]:
         """Hold a read-only transaction inside."""
-        with _transaction(self._reader) as connection:
+        with transaction(self._reader) as connection:
             yield connection
 
     @contextmanager
@@ -114,7 +110,7 @@ class Store:
 
         Only one runs at a time, on both databases, so the rows that it has read do not change before it ends.
         """
-        with _transaction(self._writer) as connection:
+        with transaction(self._writer) as connection:
             yield connection
 
     def now(self, transaction: Connection) -> float:
@@ -128,8 +124,19 @@ class Store:
         self._engine.dispose()
 
 
+def open_engine(url: str) -> Engine:
+    """Return an engine for the database at `url`; an SQLite file is made if it is missing. Raise StoreUnavailable."""
+    if wrong := check_url(url):
+        raise StoreUnavailable("the store cannot be used: {reason}", reason=wrong)
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        return sqlite.engine(parsed, _ENGINE_OPTIONS)
+    return postgresql.engine(parsed, _ENGINE_OPTIONS)
+
+
 @contextmanager
-def _transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine) -> Iterator[Connection]:
+    """Hold a transaction inside; the engine's option `writes` says of which kind. Raise StoreUnavailable."""
     try:
         with engine.begin() as connection:
             yield connection

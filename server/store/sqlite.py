@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 import sqlalchemy
 from sqlalchemy import Connection, event
-from sqlalchemy.engine import URL
+from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DisconnectionError
 
 from common import PROJECT_ROOT
@@ -37,6 +37,12 @@ def check_url(url: URL) -> str | None:
     if os.path.isdir(_path(url)):
         return "SQLite needs a file, and this is a folder"
     return None
+
+
+def file_of(url: str) -> Path | None:
+    """Return the file of a store in SQLite, or None for a store elsewhere."""
+    parsed = make_url(url)
+    return _path(parsed) if parsed.get_backend_name() == "sqlite" else None
 
 
 def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:

@@ -3,9 +3,18 @@
 Times are seconds since 1970, by the store's own clock. The modules in server/identity know what the rows mean.
 """
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, Table, Text
+from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+
+VERSION = 1
+"""The version of these tables. A change makes it higher, and needs a file in migrations/versions."""
 
 TABLES = MetaData()
+
+alembic_version = Table(
+    "alembic_version",  # Alembic's own: one row with the version of the tables
+    TABLES,
+    Column("version_num", String(32), primary_key=True),
+)
 
 addresses = Table(
     "addresses",  # the names of the addresses, for identify

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from server.store.database import Store
-from server.store.tables import TABLES
+from server.store.tables import TABLES, alembic_version
 from tests.support import PorterTestCase
 
 
@@ -57,7 +57,7 @@ class Postgres:
         self.command(f"GRANT ALL ON ALL SEQUENCES IN SCHEMA public TO {name}")
 
     def empty_store(self) -> None:
-        names = ", ".join(table.name for table in TABLES.sorted_tables)
+        names = ", ".join(table.name for table in TABLES.sorted_tables if table is not alembic_version)
         with self.store.writing() as transaction:
             transaction.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
 
