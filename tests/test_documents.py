@@ -124,7 +124,7 @@ class HandlersPage(PorterTestCase):
         )
 
     def test_the_page_shows_the_files_of_the_example(self) -> None:
-        for name in ("examples/word_count.py", "examples/words.yaml"):
+        for name in ("examples/word_count.py", "examples/words.yaml", "examples/todo.py", "examples/todo.yaml"):
             block = re.search(rf"^`{name}`:\n\n```\w+\n(.*?)^```", self.page, re.MULTILINE | re.DOTALL)
             assert block is not None, name
             self.assertEqual((PROJECT_ROOT / name).read_text(), block[1])
@@ -132,23 +132,25 @@ class HandlersPage(PorterTestCase):
     def test_the_commands_of_the_page_print_what_the_page_shows(self) -> None:
         words = self.project / "examples" / "words.yaml"
         consoles = [body for kind, body in FENCE.findall(self.page) if kind == "console"]
-        check, start, talk = [(first[2:], rest) for first, _, rest in (body.partition("\n") for body in consoles)]
+        check, *pairs = [(first[2:], rest) for first, _, rest in (body.partition("\n") for body in consoles)]
         self.assertEqual(check[1], self.output(check[0]))
-        server = self.sh(start[0])
-        try:
-            assert server.stdout is not None
-            listening = server.stdout.readline()
-            self.assertEqual(start[1], re.sub(r"SHA256:[^)]+", "SHA256:...", listening))
-            self.assertEqual(talk[1], self.output(talk[0]))
-        finally:
-            server.terminate()
-            server.communicate(timeout=PATIENCE)
+        self.assertEqual(4, len(pairs))
+        for start, talk in zip(pairs[::2], pairs[1::2], strict=True):
+            server = self.sh(start[0])
+            try:
+                assert server.stdout is not None
+                listening = server.stdout.readline()
+                self.assertEqual(start[1], re.sub(r"SHA256:[^)]+", "SHA256:...", listening))
+                self.assertEqual(talk[1], self.output(talk[0]))
+            finally:
+                server.terminate()
+                server.communicate(timeout=PATIENCE)
         words.write_text(words.read_text().replace("prompt:", "promt:"))
         self.assertEqual(re.findall(r"^examples/words.yaml:.*\n", self.page, re.MULTILINE)[-1], self.output(check[0]))
 
     def test_each_command_of_run_sh_starts_something(self) -> None:
         shutil.copytree(PROJECT_ROOT / "benchmarks", self.project / "benchmarks")
-        for command in ("", "help", "client", "check", "users", "bench"):
+        for command in ("", "help", "client", "check", "users", "store", "bench"):
             usage = self.output(f"./run.sh {command} {'' if command == 'help' else '--help'}")
             self.assertTrue(usage.startswith("usage: ./run.sh"), f"{command}: {usage}")
 

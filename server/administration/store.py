@@ -9,8 +9,8 @@ from common.errors import ExitStatus
 from common.program import ArgumentParser, run
 
 _EPILOG = """\
-A server refuses tables of another version than its own. To upgrade: stop the servers, `./run.sh store upgrade`, and
-start them again. An SQLite file is copied first, into a file beside it.
+A server refuses tables of another version than its own at its start; those that run go on. `./run.sh store upgrade`
+first copies an SQLite file into a file beside it.
 """
 
 

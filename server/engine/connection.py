@@ -175,7 +175,10 @@ class Connection:
         A connection that has more than `limits.max_unsent` bytes of pushed texts to send is ended. Raise NotText if
         `text` cannot be UTF-8.
         """
-        frame = encode(text)
+        return self.push_frame(encode(text))
+
+    def push_frame(self, frame: bytes) -> bool:
+        """Push a text that is encoded already, for many connections."""
         channel = self._channel
         with self._lock:
             if self.state is not State.SERVED or self._error is not None:
@@ -289,7 +292,7 @@ class Connection:
         """Answer while another thread leads, because the last answers took long. Those that compute take turns."""
         self._leader.hand_on(self)
         begun, computed = time.monotonic(), time.thread_time()
-        with self._leader.computing() if self._computes else contextlib.nullcontext():
+        with self._leader.crew.computing() if self._computes else contextlib.nullcontext():
             self._answer()
         self._takes_long = time.monotonic() - begun > _LONG
         self._computes = time.thread_time() - computed > _LONG

@@ -4,12 +4,13 @@ import contextlib
 import logging
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 from server.engine.polling import Waker
 
 LOG = logging.getLogger("porter.server")
 _MOST_IDLE = 8
+_LONGEST_COMPUTING = 1.0  # seconds
 
 Job = Callable[[], None]
 
@@ -23,6 +24,7 @@ class Crew:
         self._idle = 0  # threads that wait for a job which is not in the queue yet
         self._is_closed = False
         self._own = threading.local()
+        self._computing = threading.Lock()
 
     def run(self, job: Job, spare: int = 0) -> None:
         """Have a thread do a job, and leave `spare` of the waiting ones alone.
@@ -69,6 +71,19 @@ class Crew:
         if waker is None:
             waker = self._own.waker = Waker()
         return waker
+
+    @contextlib.contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute inside, when nobody else does so, or after a second all the same.
+
+        The interpreter runs one thread at a time anyway, and each more makes the leader wait longer for its lock.
+        """
+        is_alone = self._computing.acquire(timeout=_LONGEST_COMPUTING)
+        try:
+            yield
+        finally:
+            if is_alone:
+                self._computing.release()
 
     def close(self) -> None:
         """End the threads that wait. One that works ends after its job."""

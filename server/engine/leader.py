@@ -9,8 +9,7 @@ import sys
 import threading
 import time
 from collections import OrderedDict, deque
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 from server.engine.crew import Crew
 from server.engine.participant import Participant, Wake
@@ -23,7 +22,6 @@ _WATCH = 0.003  # seconds: a turn that is found twice at work takes longer than 
 # Turns between two looks into the poller, of those that take a millisecond or so, and of those that never pause.
 _SLOW_TURNS, _GREEDY_TURNS = 4, 16
 _SWITCH_INTERVAL = 0.0005  # seconds, while a turn that was found waiting or computing is under way
-_LONGEST_COMPUTING = 1.0  # seconds
 _SOON = 0.0002  # seconds
 _TIMES_ALONE = 16
 
@@ -58,7 +56,6 @@ class Leader:
         self._next_look = 0.0
         self._is_busy = threading.Event()  # is set whenever somebody may have a turn
         self._is_busy.set()
-        self._computing = threading.Lock()
         self._found: set[object] = set()  # the threads whose turn was found to take long
         self._last_alone = self._times_alone = 0
         self._soon = 0.0
@@ -117,19 +114,6 @@ class Leader:
             return True
         with self._lock:
             return self._current is not participant or self._hand_on()
-
-    @contextmanager
-    def computing(self) -> Iterator[None]:
-        """Compute inside, when nobody else does so, or after a second all the same.
-
-        The interpreter runs one thread at a time anyway, and each more makes the leader wait longer for its lock.
-        """
-        is_alone = self._computing.acquire(timeout=_LONGEST_COMPUTING)
-        try:
-            yield
-        finally:
-            if is_alone:
-                self._computing.release()
 
     # The threads.
 

@@ -1,15 +1,18 @@
 """The auth mode: users log in with name and password, or with a token. Then it echoes, and obeys a few commands.
 
-This module holds the conversation only. The rules and the stored data are the business of logins.py.
+This module holds the conversation only. The rules and the stored data are the business of logins.py. Modes for users
+who are logged in build on this one.
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from common.errors import Busy, Refusal
-from server.handlers.handler import Handler, Mode
-from server.handlers.resources import Resources
+from server.handlers.commands import CommandHandler
+from server.handlers.handler import Handler
+from server.handlers.resources import Mode, Resources
 from server.settings import LockoutOptions, PasswordOptions, SessionOptions
 
 if TYPE_CHECKING:
@@ -20,16 +23,25 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 _Result = TypeVar("_Result")
-_HELP = """\
-/help        this list
-/whoami      the name you are logged in with
-/password    change your password; ends your other sessions
-/logout      end this session, with its token
-/logout-all  end all your sessions, with their tokens
-Any other line is echoed."""
 
 
-class AuthHandler(Handler):
+@dataclass(frozen=True)
+class User:
+    """Who is logged in: the name as first typed, and the numbers of the account and of the session."""
+
+    name: str
+    account: int
+    session: int
+
+
+class AuthHandler(CommandHandler):
+    """Users with a name and a password.
+
+    A mode for users who are logged in is a subclass. It says in `reply` what happens to a line, adds commands as
+    methods `do_NAME`, and finds in `self.user` who it is. `greeted` is called after the greeting. What `share`
+    returns is `self.shared`, for all connections.
+    """
+
     takes_passwords: ClassVar[bool] = True
     uses_store: ClassVar[bool] = True
 
@@ -40,16 +52,23 @@ class AuthHandler(Handler):
         lockout: LockoutOptions = LockoutOptions()
 
     options: Options
-    shared: "Logins"
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
         super().__init__(request, client_address, server, mode)
+        self._logins: Logins = self._kept
         self._tries = _TRIES  # refusals that are left
         self._login: Login | None = None
         self._watched: Watched | None = None
 
+    @property
+    def user(self) -> User:
+        """Return who is logged in. Before the login there is nobody, which is an error of the mode."""
+        if self._login is None:
+            raise LookupError("nobody is logged in yet")
+        return User(self._login.name, self._login.account_id, self._login.session_id)
+
     @classmethod
-    def prepare(cls, options: Any, resources: Resources) -> "Logins":
+    def keep(cls, options: Any, resources: Resources) -> "Logins":
         # Imported here: the database and the hashing take 250 ms and 40 MiB, and echo does not need them.
         from server.identity.accounts import Accounts
         from server.identity.lockout import Lockout
@@ -80,14 +99,16 @@ class AuthHandler(Handler):
             self.store_token(login.token)
         self.say(f"Hello, {login.name}!")
         self._go_on_as(login)
+        self.greeted()
 
     def finish(self) -> None:
         self._unwatch()
+        super().finish()
 
     def _resume(self) -> "Login | None":
         """Return the login that the client's token resumes, or None."""
         token = self.recall_token()
-        login = self.shared.resume(token) if token else None
+        login = self._logins.resume(token) if token else None
         if login is not None:
             self.log.info("%s is back with a token", login.name)
         elif token:
@@ -119,7 +140,7 @@ class AuthHandler(Handler):
         from server.identity.logins import IMPOSSIBLE
         from server.identity.names import account_name
 
-        last = self.shared.last_name_at(self.address)
+        last = self._logins.last_name_at(self.address)
         typed = self.ask(f"Name [{last}]: " if last else "Name: ").strip() or last or ""
         is_open = self.options.registration == "open"
         try:
@@ -128,9 +149,9 @@ class AuthHandler(Handler):
             if is_open:
                 raise
             name = IMPOSSIBLE  # the client must not see a difference to a wrong password
-        if is_open and self.shared.is_new(name):
+        if is_open and self._logins.is_new(name):
             return self._register(name)
-        login = self.shared.log_in(name, self.ask_secret("Password: "), self.address, self.request.check_peer)
+        login = self._logins.log_in(name, self.ask_secret("Password: "), self.address, self.request.check_peer)
         self.log.info("%s logged in", login.name)
         return login
 
@@ -141,7 +162,7 @@ class AuthHandler(Handler):
             password = self._attempt(partial(self._ask_new_password, "New name. Choose a password"))
         if password is None:
             return None
-        login = self.shared.register(name, password, self.address)
+        login = self._logins.register(name, password, self.address)
         self.log.info("%s registered and logged in", login.name)
         return login
 
@@ -149,36 +170,37 @@ class AuthHandler(Handler):
         """Ask for a password that an account may have, twice. Raise Refusal before the repetition if it may not."""
         least = self.options.passwords.min_length
         password = self.ask_secret(f"{prompt} (at least {least} characters): ")
-        self.shared.passwords.check_new(password)
+        self._logins.passwords.check_new(password)
         if self.ask_secret("Repeat the password: ") != password:
             raise Refusal("the two passwords differ")
         return password
 
-    def answer(self, text: str) -> None:
-        """Echo a line, or obey it if it is a command."""
+    def do_whoami(self) -> None:
+        """the name you are logged in with"""
+        self.say(self.user.name)
+
+    def do_password(self) -> None:
+        """change your password; ends your other sessions"""
         assert self._login is not None
-        if not text.startswith("/"):
-            self.say(text)
-        elif text == "/help":
-            self.say(_HELP)
-        elif text == "/whoami":
-            self.say(self._login.name)
-        elif text == "/password":
-            self._change_password(self._login)
-        elif text in ("/logout", "/logout-all"):
-            self._log_out(self._login, everywhere=text == "/logout-all")
-        else:
-            self.error(f"no such command: {text[:40]} (/help lists them)")
+        self._change_password(self._login)
+
+    def do_logout(self) -> None:
+        """end this session, with its token"""
+        self._log_out(self._logins.log_out)
+
+    def do_logout_all(self) -> None:
+        """end all your sessions, with their tokens"""
+        self._log_out(self._logins.log_out_everywhere)
 
     def _go_on_as(self, login: "Login") -> None:
         """Be logged in. From now on, an end of the session elsewhere ends the connection."""
         self._login = login
-        self._watched = self.shared.watcher.watch(login, self.request.interrupt)
+        self._watched = self._logins.watcher.watch(login, self.request.interrupt)
 
     def _unwatch(self) -> None:
         watched, self._watched = self._watched, None
         if watched is not None:
-            self.shared.watcher.unwatch(watched)
+            self._logins.watcher.unwatch(watched)
 
     # These commands revoke the session of this connection itself. That must not end the connection before the answer,
     # so the session is not watched meanwhile.
@@ -193,7 +215,7 @@ class AuthHandler(Handler):
         self.request.step_aside()
         self._unwatch()
         try:
-            changed = self.shared.change_password(login, present, new, self.address)
+            changed = self._logins.change_password(login, present, new, self.address)
         except Refusal as refusal:
             self.log.warning("%s did not change the password: %s", login.name, refusal.reason)
             self.error(str(refusal))
@@ -205,14 +227,13 @@ class AuthHandler(Handler):
         self.say("Your password is changed; your other sessions are ended.")
         self._go_on_as(changed)
 
-    def _log_out(self, login: "Login", *, everywhere: bool) -> None:
+    def _log_out(self, end: "Callable[[Login], None]") -> None:
+        login = self._login
+        assert login is not None
         self.request.step_aside()
         self._unwatch()
-        if everywhere:
-            self.shared.log_out_everywhere(login)
-        else:
-            self.shared.log_out(login)
-        self.log.info("%s logged out%s", login.name, " everywhere" if everywhere else "")
+        end(login)
+        self.log.info("%s logged out%s", login.name, " everywhere" if end == self._logins.log_out_everywhere else "")
         self.store_token("")
         self.say("Goodbye!")
         self.end()

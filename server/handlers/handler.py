@@ -7,8 +7,7 @@ conversation, a verb raises an exception that the handler need not catch.
 import logging
 import socketserver
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
 
@@ -17,21 +16,11 @@ from common.errors import ConversationOver, DeadlineExceeded, PeerClosed, Protoc
 from common.wire.deadline import Deadline
 from common.wire.kinds import FROM_CLIENT, Kind, compose, parse
 from server.handlers.request import Request
-from server.handlers.resources import Resources
-from server.settings import Limits, Section
+from server.handlers.resources import Mode, Resources
+from server.settings import Section
 
 LOG = logging.getLogger("porter.server")
 _MOST_EARLY_MESSAGES = 16
-
-
-@dataclass(frozen=True)
-class Mode:
-    """The handler that the configuration chose: its name, options and limits, and what its connections share."""
-
-    name: str
-    options: Any
-    limits: Limits
-    shared: Any
 
 
 class Handler(socketserver.BaseRequestHandler):
@@ -149,6 +138,20 @@ class Handler(socketserver.BaseRequestHandler):
                     characters=longest,
                 )
 
+    def push(self, text: str) -> bool:
+        """Show the user a text, from any thread, without waiting. Return whether the connection has taken it."""
+        return self.request.push(compose(Kind.TEXT, text))
+
+    @cached_property
+    def ending(self) -> ExitStack:
+        """Return what is unwound when the connection has ended, in whatever way: `self.ending.callback(call)`."""
+        return ExitStack()
+
+    def finish(self) -> None:
+        """Do what must be done at the end. Whoever overrides this calls it, too."""
+        if "ending" in vars(self):
+            self.ending.close()
+
     def store_token(self, token: str) -> None:
         """Tell the client to keep `token` for this server. An empty token makes it forget the one it has."""
         self._send(Kind.SET_TOKEN, token)
@@ -176,9 +179,6 @@ class Handler(socketserver.BaseRequestHandler):
         yield  # no try: an error ends the connection, so nothing must be restored
         request.overall = None
         request.max_message = full_size
-
-    login = before_login
-    """An older name of `before_login`, for handlers of your own."""
 
     def _text_of(self, message: tuple[Kind, str]) -> str:
         kind, text = message

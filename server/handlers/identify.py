@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import Refusal
-from server.handlers.handler import Handler
+from server.handlers.commands import CommandHandler
 from server.handlers.resources import Resources
 
 if TYPE_CHECKING:
@@ -12,31 +12,42 @@ if TYPE_CHECKING:
 _TRIES = 3
 
 
-class IdentifyHandler(Handler):
+class IdentifyHandler(CommandHandler):
+    """Clients that are known by their address.
+
+    A mode that knows its clients so is a subclass: `reply` says what happens to a line, and `self.name` who it is.
+    Lines that begin with a slash are commands if the mode has any (methods `do_NAME`).
+    """
+
     uses_store: ClassVar[bool] = True
 
-    shared: "Visitors"
+    name = ""
 
     @classmethod
-    def prepare(cls, options: Any, resources: Resources) -> "Visitors":
+    def keep(cls, options: Any, resources: Resources) -> "Visitors":
         from server.identity.visitors import Visitors  # imports the database, which echo does not need
 
         return Visitors(resources.store, resources.registration_limits)
 
     def converse(self) -> None:
         with self.before_login():
-            name = self.shared.name_of(self.address) or self._ask_name()
-        self.log.info("identified as %s", name)
-        self.say(f"Hello, {name}!")
+            self.name = self._kept.name_of(self.address) or self._ask_name()
+        self.log.info("identified as %s", self.name)
+        self.say(f"Hello, {self.name}!")
+        self.greeted()
 
     def answer(self, text: str) -> None:
-        self.say(text)
+        if self.commands.keys() - {"/help"}:
+            super().answer(text)
+        else:
+            self.reply(text)
 
     def _ask_name(self) -> str:
         """Ask for a name and store it. End the connection after three refused names."""
         for _ in range(_TRIES):
             try:
-                return self.shared.introduce(self.address, self.ask("Your name: "))
+                name: str = self._kept.introduce(self.address, self.ask("Your name: "))
+                return name
             except Refusal as refusal:
                 self.log.info("name refused: %s", refusal)
                 self.error(str(refusal))

@@ -4,15 +4,26 @@ Each is opened at its first use, because echo needs none of them. They stay open
 """
 
 from contextlib import ExitStack, closing
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from server.settings import RegistrationLimits
+from server.settings import Limits, RegistrationLimits
 
 if TYPE_CHECKING:
     from server.identity.hashing import HashPool
     from server.identity.watcher import Watcher
     from server.store.database import Store
+
+
+@dataclass(frozen=True)
+class Mode:
+    """The handler that the configuration chose: its name, options and limits, and what its connections share."""
+
+    name: str
+    options: Any
+    limits: Limits
+    shared: Any
 
 
 class Resources:

@@ -17,8 +17,7 @@ from server.engine.admission import Slots
 from server.engine.listening import endpoint, listen, reachable_at
 from server.engine.plan import Plan
 from server.engine.server import Server
-from server.handlers.handler import Mode
-from server.handlers.resources import Resources
+from server.handlers.resources import Mode, Resources
 from server.machine import make_room_for
 
 LOG = logging.getLogger("porter.server")

@@ -6,13 +6,13 @@ own clock.
 
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import parse_qsl
 
 import sqlalchemy
-from sqlalchemy import Connection, Engine, Table
+from sqlalchemy import Connection, Engine, Table, select, text
 from sqlalchemy.dialects import postgresql as postgresql_dialect
 from sqlalchemy.dialects import sqlite as sqlite_dialect
 from sqlalchemy.engine import make_url
@@ -26,9 +26,9 @@ from sqlalchemy.exc import (
 )
 from sqlalchemy.exc import TimeoutError as PoolTimeout
 
-from common.errors import StoreUnavailable
+from common.errors import StoreUnavailable, WrongStoreVersion
 from server.store import postgresql, sqlite, versions
-from server.store.tables import TABLES
+from server.store.tables import TABLES, mode_steps
 
 _ENGINE_OPTIONS: dict[str, Any] = {
     "pool_timeout": 2,  # seconds
@@ -38,6 +38,9 @@ _ENGINE_OPTIONS: dict[str, Any] = {
     "pool_use_lifo": True,
 }
 
+
+Step = str | Callable[[Connection], object]
+"""One change of the tables of a mode."""
 
 _FORMS = "write sqlite:///FILE or postgresql+psycopg://USER:PASSWORD@HOST:PORT/DATABASE"
 _MISREAD = re.compile(
@@ -112,6 +115,27 @@ class Store:
         """
         with transaction(self._writer) as connection:
             yield connection
+
+    def migrate(self, mode: str, steps: Sequence[Step]) -> None:
+        """Make or change the tables of a mode: do the steps that were not done yet, in order, all or none.
+
+        A step is a text in SQL or a function that gets the transaction. What has been released is never changed, only
+        added to. The tables' names begin with the mode's. Raise WrongStoreVersion if more steps were done than there
+        are: another server runs a newer mode.
+        """
+        with self.writing() as transaction:
+            done = transaction.scalar(select(mode_steps.c.done).where(mode_steps.c.mode == mode)) or 0
+            if done > len(steps):
+                raise WrongStoreVersion(
+                    "the store has newer tables of the mode {mode}: {done} steps are done, {known} are known here",
+                    mode=mode,
+                    done=done,
+                    known=len(steps),
+                )
+            for step in steps[done:]:
+                transaction.execute(text(step)) if isinstance(step, str) else step(transaction)
+            row = self.insert(mode_steps).values(mode=mode, done=len(steps))
+            transaction.execute(row.on_conflict_do_update(index_elements=["mode"], set_={"done": len(steps)}))
 
     def now(self, transaction: Connection) -> float:
         """Return the time in seconds since 1970. Machines that share a store share its clock, and agree on expiry."""

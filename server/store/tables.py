@@ -5,7 +5,7 @@ Times are seconds since 1970, by the store's own clock. The modules in server/id
 
 from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
 
-VERSION = 1
+VERSION = 2
 """The version of these tables. A change makes it higher, and needs a file in migrations/versions."""
 
 TABLES = MetaData()
@@ -84,4 +84,10 @@ failures = Table(
     Column("guesses", Integer, nullable=False),
     Column("locked_until", Double, nullable=False),  # infinite after too many
     Column("last", Double, nullable=False),  # time of the last guess, checked or not
+)
+mode_steps = Table(
+    "mode_steps",  # how many steps of a mode's own tables are done; see Store.migrate
+    TABLES,
+    Column("mode", Text, primary_key=True),
+    Column("done", Integer, nullable=False),
 )

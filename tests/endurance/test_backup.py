@@ -8,31 +8,31 @@ from pathlib import Path
 
 from common import PROJECT_ROOT
 from common.wire.kinds import Kind
-from tests.support import PATIENCE, PorterTestCase
+from server.administration import store
+from tests.support import PATIENCE, PorterTestCase, call_program
 
 
 class Backup(PorterTestCase):
-    def copy(self, source: str, target: str) -> None:
-        """Run the command of the document with these files."""
+    def put_back(self) -> None:
+        """Run the command of the document that puts backup.db back."""
         text = (PROJECT_ROOT / "docs" / "operations.md").read_text()
-        (line,) = [line for line in text.splitlines() if ".backup(" in line and "'data/porter.db').backup" in line]
+        (line,) = [line for line in text.splitlines() if ".backup(sqlite3" in line]
         code = line.partition('-c "')[2].rstrip('"')
-        self.assertTrue(code)
-        code = code.replace("data/porter.db", "SOURCE").replace("backup.db", "TARGET")
-        code = code.replace("SOURCE", source).replace("TARGET", target)
         subprocess.run([sys.executable, "-c", code], check=True, cwd=self.folder, timeout=PATIENCE)
 
     def test_a_restored_backup_has_the_old_accounts_and_not_the_newer_ones(self) -> None:
         server = self.start_process("auth")
         token = server.talk().register("Alice")
-        self.copy("data/porter.db", "copy.db")
+        path = str(self.folder / "server.yaml")
+        copied = call_program(store.main, "backup", str(self.folder / "backup.db"), "--config", path)
+        self.assertEqual((0, ""), (copied[0], copied[2]))
         later = server.talk()
         later_token = later.register("Bob")
         ended = server.talk()
         ended.register("Carol")
         ended.say("/logout")
         ended.expect(Kind.SET_TOKEN, "")
-        self.copy("copy.db", "data/porter.db")
+        self.put_back()
         later.expect(Kind.ERROR, "your session was ended")  # because a session was ended after the backup
         client = server.talk()
         client.give_token(token)

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
+from sqlalchemy import inspect, text
 
 from common.errors import ExitStatus, StoreUnavailable, UsageError, WrongStoreVersion
 from common.wire.kinds import Kind
@@ -17,7 +18,7 @@ from server.administration import store as command
 from server.administration import users
 from server.store.database import Store, open_engine
 from server.store.migration import Migration
-from server.store.tables import TABLES, VERSION, alembic_version
+from server.store.tables import TABLES, VERSION, alembic_version, mode_steps
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PorterTestCase, ServerProcess, call_program
 
@@ -40,9 +41,15 @@ class Versions(StoreTestCase):
             transaction.execute(alembic_version.update().values(version_num=str(number)))
         self.addCleanup(self._mend_version)
 
+    def make_old(self) -> None:
+        """Leave the tables of commit 440432d, which have no version."""
+        self.addCleanup(self._mend_version)
+        with self.store.writing() as transaction:
+            TABLES.drop_all(transaction, [alembic_version, mode_steps])
+
     def _mend_version(self) -> None:
         with self.store.writing() as transaction:
-            alembic_version.create(transaction, checkfirst=True)
+            TABLES.create_all(transaction)
             transaction.execute(alembic_version.delete())
             transaction.execute(alembic_version.insert().values(version_num=str(VERSION)))
 
@@ -55,9 +62,9 @@ class Versions(StoreTestCase):
         self.assertEqual(VERSION, self.migration().version())
 
     def test_tables_of_another_version_are_refused_with_the_command_that_helps(self) -> None:
-        for number, text in ((VERSION + 1, "a newer Porter"), (VERSION - 1, "./run.sh store upgrade")):
+        for number, said in ((VERSION + 1, "a newer Porter"), (VERSION - 1, "./run.sh store upgrade")):
             self.set_version(number)
-            with self.assertRaisesRegex(WrongStoreVersion, text):
+            with self.assertRaisesRegex(WrongStoreVersion, said):
                 Store(self.store_url())
 
     def test_newer_tables_are_not_upgraded(self) -> None:
@@ -65,22 +72,56 @@ class Versions(StoreTestCase):
         self.assertRaises(WrongStoreVersion, self.migration().upgrade)
 
     def test_tables_without_a_version_are_upgraded(self) -> None:
-        with self.store.writing() as transaction:
-            alembic_version.drop(transaction)
-        self.addCleanup(self._mend_version)
+        self.make_old()
         with self.assertRaisesRegex(WrongStoreVersion, "tables of version 0"):
             Store(self.store_url())
         self.migration().upgrade()
         Store(self.store_url()).close()
 
     def test_two_upgrades_at_once_are_one(self) -> None:
-        with self.store.writing() as transaction:
-            alembic_version.drop(transaction)
-        self.addCleanup(self._mend_version)
+        self.make_old()
         with ThreadPoolExecutor() as pool:
             for upgrade in [pool.submit(self.migration().upgrade) for _ in range(4)]:
                 upgrade.result()
         self.assertEqual(VERSION, self.migration().version())
+
+
+class OfModes(StoreTestCase):
+    STEPS = ("CREATE TABLE notes_lines (line TEXT NOT NULL)", "ALTER TABLE notes_lines ADD COLUMN author TEXT")
+
+    def columns(self) -> list[str]:
+        with self.store.reading() as transaction:
+            return [column["name"] for column in inspect(transaction).get_columns("notes_lines")]
+
+    def drop(self) -> None:
+        with self.store.writing() as transaction:
+            transaction.execute(text("DROP TABLE IF EXISTS notes_lines"))
+
+    def test_the_steps_of_a_mode_are_done_once_and_in_order(self) -> None:
+        self.addCleanup(self.drop)
+        self.store.migrate("notes", self.STEPS[:1])
+        self.assertEqual(["line"], self.columns())
+        for _ in range(2):
+            self.store.migrate("notes", self.STEPS)
+            self.assertEqual(["line", "author"], self.columns())
+
+    def test_a_step_that_fails_undoes_those_before_it(self) -> None:
+        self.addCleanup(self.drop)
+        steps = [*self.STEPS, lambda transaction: 1 / 0]
+        self.assertRaises(ZeroDivisionError, self.store.migrate, "notes", steps)
+        self.store.migrate("notes", self.STEPS)
+        self.assertEqual(["line", "author"], self.columns())
+
+    def test_a_mode_older_than_its_tables_is_refused(self) -> None:
+        self.addCleanup(self.drop)
+        self.store.migrate("notes", self.STEPS)
+        with self.assertRaisesRegex(WrongStoreVersion, "newer tables of the mode notes: 2 steps"):
+            self.store.migrate("notes", self.STEPS[:1])
+
+
+@needs_postgres
+class OfModesInPostgreSQL(Postgres, OfModes):
+    pass
 
 
 class InSQLite(Versions):
