@@ -6,7 +6,7 @@ What is said on a connection is not known here.
 import contextlib
 import logging
 import os
-import random
+import secrets
 import signal
 from dataclasses import dataclass, replace
 from typing import NoReturn
@@ -75,7 +75,7 @@ def main() -> NoReturn:
     service = Service(configuration)  # TERM and INT end the program in the usual way until `Signals` is open
     _log_foreign_port()
     reloader = Reloader(source, configuration, service.apply)
-    together = Placement(random.randrange(4096)) if settings.cpu_affinity == "auto" else contextlib.nullcontext()
+    together = Placement(secrets.randbelow(4096)) if settings.cpu_affinity == "auto" else contextlib.nullcontext()
     with Signals() as signals, together:
         lifecycle = Lifecycle(signals, service, reloader.reload)
         print(f"Listening on {service.description}", flush=True)

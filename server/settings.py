@@ -88,6 +88,7 @@ DEFAULT_HANDLERS = {
     "echo": {"class": "server.handlers.echo:EchoHandler"},
     "identify": {"class": "server.handlers.identify:IdentifyHandler"},
     "auth": {"class": "server.handlers.auth:AuthHandler"},
+    "chat": {"class": "server.handlers.chat:ChatHandler"},
 }
 
 

@@ -7,7 +7,7 @@ process looks at all cores, and moves to another one if that is much less taken 
 
 import contextlib
 import os
-import random
+import secrets
 import threading
 import time
 from pathlib import Path
@@ -16,7 +16,8 @@ from typing import NamedTuple, Self
 
 from server.machine import cores
 
-_PERIOD = (0.15, 0.35)  # seconds; not always the same, or two servers that meet on a core would move together
+# Not always the same, or two servers that meet on a core would move together.
+_SHORTEST_PERIOD, _LONGEST_PERIOD = 150, 350  # milliseconds
 _MUCH = 0.25  # of a core
 _APART = "hash"  # threads of this name hold no lock while they work, and use all cores
 _STAT = Path("/proc/stat")
@@ -26,6 +27,10 @@ def better(core: int, taken: dict[int, float]) -> int:
     """Return the core to be on: `core`, unless another one is much less taken up by others (0.0 to 1.0)."""
     freest = min(taken, key=lambda each: taken[each])
     return freest if taken[core] > taken[freest] + _MUCH else core
+
+
+def _period() -> float:
+    return (_SHORTEST_PERIOD + secrets.randbelow(_LONGEST_PERIOD - _SHORTEST_PERIOD)) / 1000
 
 
 class _Times(NamedTuple):
@@ -59,7 +64,7 @@ class Placement:
 
     def _run(self) -> None:
         before = self._look()
-        while not self._is_over.wait(random.uniform(*_PERIOD)):
+        while not self._is_over.wait(_period()):
             now = self._look()
             if before is not None and now is not None:
                 taken = {
