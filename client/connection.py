@@ -31,6 +31,7 @@ def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Pol
     log = logging.LoggerAdapter(LOG, {"peer": str(server)})
     try:
         plain = socket.create_connection((server.host, server.port), timeout=_CONNECT_TIMEOUT)
+        plain.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # an answer must not wait for an acknowledgement
     except (OSError, UnicodeError) as error:  # UnicodeError: the text cannot be a host name
         reason = getattr(error, "strerror", None) or str(error)
         log.info("cannot connect: %s", reason)

@@ -53,17 +53,22 @@ class Migration:
             return None
         if before > VERSION:
             versions.require(before)
-        copy = None
-        if self._file is not None:
-            start = f"{self._file.name}.version-{before}.{time.strftime('%Y%m%dT%H%M%S')}."
-            descriptor, name = tempfile.mkstemp(
-                prefix=start, dir=self._file.parent
-            )  # private, and another one each time
-            os.close(descriptor)
-            copy = Path(name)
-            self._copy(copy)
+        copy = None if self._file is None else self._copy_beside(self._file, before)
         self._migrate()
         return copy
+
+    def _copy_beside(self, store: Path, version: int) -> Path:
+        """Copy the SQLite store into a new file beside it, and return that."""
+        start = f"{store.name}.version-{version}.{time.strftime('%Y%m%dT%H%M%S')}."
+        try:
+            descriptor, name = tempfile.mkstemp(prefix=start, dir=store.parent)  # private, and another one each time
+        except OSError as error:
+            raise StoreUnavailable(
+                "no copy can be made in {folder}: {reason}", folder=store.parent, reason=error.strerror
+            ) from error
+        os.close(descriptor)
+        self._copy(Path(name))
+        return Path(name)
 
     def backup(self, file: Path) -> None:
         """Copy an SQLite store into a new file, while servers may use it. The copy is as private as the store.

@@ -16,8 +16,12 @@ class SettingsTests(unittest.TestCase):
     def test_the_file_shows_the_built_in_defaults(self) -> None:
         shown = yaml.safe_load(DEFAULT_FILE.read_text())
         built_in = Settings().model_dump(by_alias=True)
-        auth = Source(DEFAULT_FILE).load().choices["auth"]
-        built_in["handlers"]["auth"]["options"] = auth.handler_class.Options().model_dump()
+        auth, chat = (
+            Source(DEFAULT_FILE).load().choices[mode].handler_class.Options().model_dump()
+            for mode in ("auth", "chat")
+        )
+        built_in["handlers"]["auth"]["options"] = auth
+        built_in["handlers"]["chat"]["options"] = {key: chat[key] for key in chat.keys() - auth.keys()}
         for handler in built_in["handlers"].values():
             if not handler["options"]:
                 del handler["options"]
@@ -45,7 +49,7 @@ class SettingsTests(unittest.TestCase):
     def test_a_handler_with_only_options_keeps_its_class(self) -> None:
         settings = Settings.model_validate({"handlers": {"auth": {"options": {"x": 1}}, "mine": {"class": "a:B"}}})
         self.assertEqual("server.handlers.auth:AuthHandler", settings.handlers["auth"].class_)
-        self.assertEqual({"echo", "identify", "auth", "mine"}, set(settings.handlers))
+        self.assertEqual({"echo", "identify", "auth", "chat", "mine"}, set(settings.handlers))
 
 
 class Options(unittest.TestCase):
