@@ -42,17 +42,18 @@ class _Times(NamedTuple):
 class Placement:
     """The core of this process, inside `with`; it begins on the `number`th of those that it may use.
 
-    With a single core, and on systems without /proc/stat, nothing is done.
+    With a single core nothing is done, nor where /proc/stat is missing or tells nothing of these cores, as in some
+    containers: to be kept on a core without seeing who else is there would be worse than nothing.
     """
 
     def __init__(self, number: int) -> None:
-        self._cores = cores() if _STAT.exists() and hasattr(os, "sched_setaffinity") else []
-        self._core = self._cores[number % len(self._cores)] if self._cores else 0
+        self._cores = cores()
+        self._core = self._cores[number % len(self._cores)]
         self._is_over = threading.Event()
         self._thread = threading.Thread(target=self._run, name="placement", daemon=True)
 
     def __enter__(self) -> Self:
-        if len(self._cores) > 1:
+        if len(self._cores) > 1 and hasattr(os, "sched_setaffinity") and self._sees_all():
             self._place()
             self._thread.start()
         return self
@@ -61,6 +62,11 @@ class Placement:
         self._is_over.set()
         if self._thread.ident is not None:
             self._thread.join()
+
+    def _sees_all(self) -> bool:
+        """Return whether /proc/stat tells of each core that it has been busy."""
+        look = self._look()
+        return look is not None and all(look.busy.values())
 
     def _run(self) -> None:
         before = self._look()
@@ -84,7 +90,7 @@ class Placement:
 
     def _look(self) -> "_Times | None":
         """Return the times of now, or None if they cannot be had: a process may have no descriptor left to read."""
-        with contextlib.suppress(OSError):
+        with contextlib.suppress(OSError, ValueError):
             return _Times(time.monotonic(), self._spent(), self._busy())
         return None
 
