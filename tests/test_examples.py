@@ -2,14 +2,18 @@
 
 import gc
 import re
+import shutil
+import subprocess
+import unittest
 
+from common import PROJECT_ROOT
 from common.wire.kinds import Kind
 from examples.clock import Clock
 from examples.quiz import Quiz
 from examples.word_count import WordCount
 from server.handlers.room import Room
 from server.testing import serving, talk
-from tests.support import PorterTestCase, Talker, connect
+from tests.support import PATIENCE, QUICK_HASHES, PorterTestCase, Talker, connect
 
 
 class ByScript(PorterTestCase):
@@ -53,6 +57,19 @@ class ByServer(PorterTestCase):
                 client.expect(Kind.TEXT, "nothing")
                 client.connection.close()
 
+    def test_a_bot_answers_in_the_chat_so_that_all_hear_it(self) -> None:
+        mode = {"class": "examples.bot:BotChat", "options": QUICK_HASHES}
+        with serving(mode="bot", handlers={"bot": mode}) as port:
+            alice, bob = (Talker(self, connect(port, tls=False)) for _ in range(2))
+            for talker, name in ((alice, "Alice"), (bob, "Bob")):
+                talker.register(name)
+            alice.say("Bot, who?")
+            for talker in (alice, bob):
+                while talker.expect(Kind.TEXT) != "Alice: Bot, who?":
+                    pass
+                talker.expect(Kind.TEXT, "bot: 2 are here")
+                talker.connection.close()
+
     def test_the_quiz_is_asked_over_the_wire_too(self) -> None:
         with serving(mode="quiz", handlers={"quiz": {"class": "examples.quiz:Quiz"}}) as port:
             client = Talker(self, connect(port, tls=False))
@@ -63,3 +80,24 @@ class ByServer(PorterTestCase):
             client.expect(Kind.TEXT, "2 of 2")
             client.expect_end()
             client.connection.close()
+
+
+TEXTS = ["hello", "\u017c\u00f3\u0142\u0107", "x" * 50_000, ""]
+
+
+class InOtherLanguages(PorterTestCase):
+    def check(self, *command: str) -> None:
+        with serving(mode="echo") as port:
+            ran = subprocess.run([*command, str(port), *TEXTS], capture_output=True, text=True, timeout=PATIENCE)
+        self.assertEqual((0, "".join(f"{text}\n" for text in TEXTS), ""), (ran.returncode, ran.stdout, ran.stderr))
+
+    @unittest.skipUnless(shutil.which("node"), "there is no Node here")
+    def test_the_client_in_node_gets_its_echo(self) -> None:
+        self.check("node", str(PROJECT_ROOT / "examples/client.js"))
+
+    @unittest.skipUnless(shutil.which("cc"), "there is no C compiler here")
+    def test_the_client_in_c_gets_its_echo(self) -> None:
+        program = str(self.folder / "client")
+        source = str(PROJECT_ROOT / "examples/client.c")
+        subprocess.run(["cc", "-Wall", "-Wextra", "-Werror", "-o", program, source], check=True, timeout=PATIENCE)
+        self.check(program)

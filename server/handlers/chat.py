@@ -78,7 +78,7 @@ class ChatHandler(AuthHandler):
 
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
         super().__init__(request, client_address, server, mode)
-        self._room: ChatRoom | None = None
+        self.room: ChatRoom | None = None
         self._pace = Pace(_A_SECOND, _BURST)
 
     @classmethod
@@ -87,33 +87,33 @@ class ChatHandler(AuthHandler):
 
     def greeted(self) -> None:
         self.ending.callback(self._leave)
-        self._room = self.shared.enter(_FIRST_ROOM, self)
+        self.room = self.shared.enter(_FIRST_ROOM, self)
 
     def reply(self, text: str) -> None:
         """is said to all in the room"""
         self._pace.keep(self.request)
         if text and (text.splitlines() != [text] or len(text.encode()) > _LONGEST_LINE):
             self.error(f"a line has no line break, and {_LONGEST_LINE} bytes at most")
-        elif text and self._room is not None:
-            self._room.say(f"{self.user.name}: {text}")
+        elif text and self.room is not None:
+            self.room.say(f"{self.user.name}: {text}")
 
     def do_who(self) -> None:
         """who is in your room"""
-        if self._room is not None:
-            self.say(", ".join(member.user.name for member in self._room.members))
+        if self.room is not None:
+            self.say(", ".join(member.user.name for member in self.room.members))
 
     def do_join(self, name: str) -> None:
         """go to another room, as in /join garden"""
         self._pace.keep(self.request)
         if not _ROOM_NAME.fullmatch(name):
             self.error("the name of a room has 1 to 32 letters, digits and hyphens")
-        elif self._room is not None and self._room.name == name:
+        elif self.room is not None and self.room.name == name:
             self.error(f"you are in {name} already")
         else:
             self._leave()
-            self._room = self.shared.enter(name, self)
+            self.room = self.shared.enter(name, self)
 
     def _leave(self) -> None:
-        room, self._room = self._room, None
+        room, self.room = self.room, None
         if room is not None:
             room.leave(self)

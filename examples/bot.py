@@ -1,0 +1,18 @@
+"""The chat with a bot in it, which tells the time and counts who is there."""
+
+import time
+
+from server.handlers.chat import ChatHandler
+
+
+class BotChat(ChatHandler):
+    def reply(self, text: str) -> None:
+        """is said to all in the room; `bot, time?` and `bot, who?` are answered"""
+        super().reply(text)
+        if self.room is None:
+            return
+        match text.casefold().replace(" ", ""):
+            case "bot,time?":
+                self.room.say(f"bot: it is {time.strftime('%H:%M')}")
+            case "bot,who?":
+                self.room.say(f"bot: {len(self.room.members)} are here")
