@@ -1,9 +1,11 @@
 """The examples, as docs/handlers.md says that modes are tested: by a script, or by a real server."""
 
 import gc
+import os
 import re
 import shutil
 import subprocess
+import sys
 import unittest
 
 from common import PROJECT_ROOT
@@ -63,6 +65,8 @@ class ByServer(PorterTestCase):
             alice, bob = (Talker(self, connect(port, tls=False)) for _ in range(2))
             for talker, name in ((alice, "Alice"), (bob, "Bob")):
                 talker.register(name)
+            while alice.expect(Kind.TEXT) != "* Bob is here":
+                pass
             alice.say("Bot, who?")
             for talker in (alice, bob):
                 while talker.expect(Kind.TEXT) != "Alice: Bot, who?":
@@ -80,6 +84,35 @@ class ByServer(PorterTestCase):
             client.expect(Kind.TEXT, "2 of 2")
             client.expect_end()
             client.connection.close()
+
+
+class NoticeBoard(PorterTestCase):
+    tls = True
+
+    def test_a_script_posts_and_all_who_are_connected_hear_it(self) -> None:
+        mode = {"class": "examples.notices:NoticeBoard", "options": QUICK_HASHES}
+        with self.server("notices", handlers={"notices": mode}) as server:
+            reader = server.talk()
+            reader.register("Alice")
+            reader.expect(Kind.TEXT, "no notices")
+            writer = server.talk()
+            writer.register("Bob", "battery staple")
+            script, password = (
+                str(PROJECT_ROOT / "examples/post_notice.py"),
+                self.write("password", "battery staple\n"),
+            )
+            for name, shown, errors, status in (
+                ("Bob", "Bob: the lift is repaired\n", "", 0),
+                ("Alice", "", "wrong name or password\n", 1),
+            ):
+                command = [sys.executable, script, str(server.port), name, str(password), "the lift is repaired"]
+                environment = {**os.environ, "PYTHONPATH": str(PROJECT_ROOT)}
+                ran = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=PATIENCE)
+                self.assertEqual((shown, errors, status), (ran.stdout, ran.stderr, ran.returncode))
+            reader.expect(Kind.TEXT, "Bob: the lift is repaired")
+            later = server.talk()
+            later.log_in("alice")
+            later.expect(Kind.TEXT, "Bob: the lift is repaired")
 
 
 TEXTS = ["hello", "\u017c\u00f3\u0142\u0107", "x" * 50_000, ""]
