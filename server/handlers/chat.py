@@ -59,7 +59,8 @@ class Rooms:
 
     def enter(self, name: str, member: "ChatHandler") -> ChatRoom:
         with self._lock:
-            room = self._rooms.setdefault(name, ChatRoom(name, self._history))
+            room = self._rooms.get(name) or ChatRoom(name, self._history)
+            self._rooms[name] = room
             self._rooms.move_to_end(name)
             room.enter(member)
             empty = [each.name for each in self._rooms.values() if not len(each.members)]
@@ -86,7 +87,7 @@ class ChatHandler(AuthHandler):
         return Rooms(options.history)
 
     def greeted(self) -> None:
-        self.ending.callback(self._leave)
+        self.ending[ChatHandler] = self._leave
         self.room = self.shared.enter(_FIRST_ROOM, self)
 
     def reply(self, text: str) -> None:

@@ -6,7 +6,7 @@ conversation, a verb raises an exception that the handler need not catch.
 
 import logging
 import socketserver
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cached_property
 from typing import Any, ClassVar, NoReturn
@@ -146,14 +146,15 @@ class Handler(socketserver.BaseRequestHandler):
         return self.request.push(compose(Kind.TEXT, text))
 
     @cached_property
-    def ending(self) -> ExitStack:
-        """Return what is unwound when the connection has ended, in whatever way: `self.ending.callback(call)`."""
-        return ExitStack()
+    def ending(self) -> dict[object, Callable[[], object]]:
+        """Return what is called when the connection has ended, in whatever way, by a key to take it out again."""
+        return {}
 
     def finish(self) -> None:
-        """Do what must be done at the end. Whoever overrides this calls it, too."""
-        if "ending" in vars(self):
-            self.ending.close()
+        """Do what must be done at the end, the last thing first. Whoever overrides this calls it, too."""
+        with ExitStack() as stack:  # one that fails stops none of the others
+            for call in list(vars(self).get("ending", {}).values()):
+                stack.callback(call)
 
     def store_token(self, token: str) -> None:
         """Tell the client to keep `token` for this server. An empty token makes it forget the one it has."""

@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from functools import partial
 from typing import Generic, TypeVar
 
 from common.wire.framing import encode
@@ -26,12 +27,13 @@ class Room(Generic[_Member]):
         """Let a member hear what is said from now on, until it leaves or its connection ends."""
         with self._lock:
             self._members[member] = None
-        member.ending.callback(self.leave, member)
+        member.ending[self] = partial(self.leave, member)
 
     def leave(self, member: _Member) -> None:
         """Let a member hear no more. One that is not here has left already."""
         with self._lock:
             self._members.pop(member, None)
+        member.ending.pop(self, None)
 
     def push(self, text: str) -> None:
         """Push a text to all members. Raise NotText if it cannot be UTF-8."""

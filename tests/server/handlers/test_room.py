@@ -1,8 +1,10 @@
 """Rooms: all members hear the same in one order, ended ones vanish, and one that does not read costs nobody else."""
 
+import gc
 import socket
 import threading
 import time
+import weakref
 from typing import Any
 
 from common.errors import NotText
@@ -74,6 +76,19 @@ class Behaviour:
             stays.say("alone")
             stays.expect(Kind.TEXT, "alone")
             self.assertEqual([1], [len([*ROOM])])
+
+    def test_a_member_keeps_no_room_that_it_has_left(self: Any) -> None:
+        with self.hall() as server:
+            self.enter(server, 1)
+            (member,) = ROOM
+            rooms = [Room[Hall]() for _ in range(20)]
+            for room in rooms:
+                room.join(member)
+                room.leave(member)
+            left = [weakref.ref(room) for room in rooms]
+            del room, rooms
+            gc.collect()
+            self.assertEqual([None] * 20, [reference() for reference in left])
 
     def test_one_that_does_not_read_is_ended_and_delays_nobody(self: Any) -> None:
         with self.hall(limits={"max_unsent": 100_000}) as server:
