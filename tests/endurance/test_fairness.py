@@ -90,3 +90,19 @@ class Fairness(PorterTestCase):
 
     def test_a_storm_of_handshakes_costs_others_little(self) -> None:
         self.assert_fair(self.shake_hands, 20, tls=True)
+
+
+class Workers(PorterTestCase):
+    def connections_a_second(self, workers: int) -> float:
+        self.run_programs_without_coverage()
+        limits = {"max_connections": 2000, "max_connections_per_address": 2000}
+        server = self.start_process("echo", tls={"enabled": False}, limits=limits, workers=workers)
+        load = f"--no-tls --port {server.port} --work connect -c 32 --seconds 1 --processes 1 --json"
+        done = run_program(self.folder, "benchmarks", *load.split())
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        server.stop()
+        return float(json.loads(done.stdout)["messages_per_second"])
+
+    def test_two_workers_take_as_many_connections_as_one_or_nearly(self) -> None:
+        one, two = self.connections_a_second(1), self.connections_a_second(2)
+        self.assertGreater(two, one / 2)  # a sixth, when the one with more than its share paused too long
