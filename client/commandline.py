@@ -18,11 +18,11 @@ from client.connection import connect, description, explained
 from client.conversation import Conversation
 from client.pipe import Lines, Patience, PipeScreen
 from client.pipe import converse as converse_in_pipe
-from client.state import State, StateFolder, default_folder
+from client.state import StateFolder, default_folder, open_state
 from client.tokens import Tokens
 from client.trust import Endpoint, Policy, Trust, checked_pin
 from common.addresses import may_be_host
-from common.errors import ExitStatus, Unavailable, UsageError
+from common.errors import ExitStatus, UsageError
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Logging
 from common.program import (
@@ -66,7 +66,7 @@ def main() -> int:
     secret = _secret(options, lines)
     asks_trust = is_interactive and not options.no_input
     policy = Policy(options.pin, options.accept_new, _confirm if asks_trust else None)
-    state = _state(saves=not options.no_save)
+    state = open_state(print_warning, saves=not options.no_save)
     trusted = Trust(state) if settings.tls and not options.no_tls else None
     if options.pin is not None and trusted is None:
         raise UsageError("--pin needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml")
@@ -92,15 +92,6 @@ def _configure_log(*, is_verbose: bool) -> None:
     for handler in LOG.handlers:
         if isinstance(handler, RotatingFileHandler):
             handler.is_quiet = not is_verbose
-
-
-def _state(*, saves: bool) -> State:
-    """Return what the client keeps; without a home folder it is kept in memory."""
-    try:
-        return State(StateFolder(default_folder(), changes=saves), print_warning, saves=saves)
-    except Unavailable as error:
-        print_warning(f"{error}")
-        return State(None, print_warning)
 
 
 def _command_line() -> argparse.Namespace:

@@ -8,22 +8,21 @@ It knows no terminal. A server on this machine is trusted at first sight, anothe
 """
 
 import logging
+import math
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Self
 
 from client.connection import connect
-from client.state import State, StateFolder, default_folder
+from client.state import State, open_state
 from client.tokens import Tokens
 from client.trust import Endpoint, Policy, Trust
 from common.errors import NotPermitted, PeerClosed, TrustError
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
-from common.wire.sockets import Timeouts
 
 LOG = logging.getLogger("porter.client")
 _MAX_MESSAGE = 1_048_576  # bytes
-_SEND_TIMEOUT = 60.0  # seconds
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Client:
         access = access or Access()
         if not LOG.hasHandlers():
             LOG.addHandler(logging.NullHandler())  # a program that wants the log sets it up
-        state = State(StateFolder(default_folder(), changes=True) if access.keeps else None, lambda _: None)
+        state = open_state(LOG.warning, saves=True) if access.keeps else State(None, LOG.warning)
         trust = Trust(state) if access.tls else None
         policy = Policy(access.pin, access.accept_new)
         self.timeout = timeout
@@ -126,13 +125,12 @@ class Client:
         """Yield what the server says, however long it is silent, until it ends the connection."""
         while True:
             try:
-                yield self.receive(float("inf"))
+                yield self.receive(math.inf)
             except PeerClosed:
                 return
 
     def _next(self, timeout: float) -> Message:
-        seconds = None if timeout == float("inf") else timeout
-        self._connection.timeouts = Timeouts(seconds, seconds, _SEND_TIMEOUT)
+        self._connection.timeouts = replace(self._connection.timeouts, idle=timeout, message=timeout)
         message = self._connection.receive_message()
         if message is None:
             raise PeerClosed("the server has closed the connection")

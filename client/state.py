@@ -175,3 +175,12 @@ class StateFolder:
         return Unavailable(
             "{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror or type(error).__name__
         )
+
+
+def open_state(warn: Callable[[str], None], *, saves: bool) -> State:
+    """Return what the client keeps; without a home folder it is kept in memory, after a warning."""
+    try:
+        return State(StateFolder(default_folder(), changes=saves), warn, saves=saves)
+    except Unavailable as error:
+        warn(f"{error}")
+        return State(None, warn)

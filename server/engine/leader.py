@@ -215,12 +215,8 @@ class Leader:
             self._slow_left, self._greedy_left = _SLOW_TURNS, _GREEDY_TURNS
             for fd, _ in events:
                 participant = self._parked.get(fd)
-                if participant is None or participant in self._greedy:
-                    continue
-                if participant.is_slow:
-                    self._slow[participant] = None
-                else:
-                    self._ready.append(participant)
+                if participant is not None and participant not in self._greedy:
+                    self._queue(participant)
             is_time = now >= self._next_look
             if is_time:
                 self._look(now)

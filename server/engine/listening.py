@@ -169,7 +169,7 @@ class Listener:
         self._listen(0, time.monotonic() + seconds)
 
     def leave_to_others(self) -> None:
-        """Leave what waits to other processes for a millisecond. If nothing waits, this costs nothing."""
+        """Leave what waits to other processes for a millisecond; the leader looks again and again meanwhile."""
         self._left_until = time.monotonic() + _FOR_OTHERS
 
     def close(self) -> None:

@@ -20,6 +20,9 @@ class CommandHandler(Handler):
     other lines is the docstring of `reply`.
     """
 
+    commands: ClassVar[dict[str, str]] = {}
+    """The names of the methods by their commands, in the order in which the classes define them."""
+
     def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
         super().__init__(request, client_address, server, mode)
         self._kept, self.shared = mode.shared
@@ -38,9 +41,6 @@ class CommandHandler(Handler):
 
     def greeted(self) -> None:
         """Do what the mode does when it has greeted the user; it may speak, and ask."""
-
-    commands: ClassVar[dict[str, str]] = {}
-    """The names of the methods by their commands, in the order in which the classes define them."""
 
     def __init_subclass__(cls, **keywords: Any) -> None:
         super().__init_subclass__(**keywords)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from common.errors import Refusal
 from server.handlers.commands import CommandHandler
-from server.handlers.resources import Resources
+from server.handlers.resources import Mode, Resources
 
 if TYPE_CHECKING:
     from server.identity.visitors import Visitors
@@ -21,7 +21,10 @@ class IdentifyHandler(CommandHandler):
 
     uses_store: ClassVar[bool] = True
 
-    name = ""
+    def __init__(self, request: Any, client_address: Any, server: Any, mode: Mode) -> None:
+        super().__init__(request, client_address, server, mode)
+        self._visitors: Visitors = self._kept
+        self.name = ""
 
     @classmethod
     def keep(cls, options: Any, resources: Resources) -> "Visitors":
@@ -31,7 +34,7 @@ class IdentifyHandler(CommandHandler):
 
     def converse(self) -> None:
         with self.before_login():
-            self.name = self._kept.name_of(self.address) or self._ask_name()
+            self.name = self._visitors.name_of(self.address) or self._ask_name()
         self.log.info("identified as %s", self.name)
         self.say(f"Hello, {self.name}!")
         self.greeted()
@@ -46,8 +49,7 @@ class IdentifyHandler(CommandHandler):
         """Ask for a name and store it. End the connection after three refused names."""
         for _ in range(_TRIES):
             try:
-                name: str = self._kept.introduce(self.address, self.ask("Your name: "))
-                return name
+                return self._visitors.introduce(self.address, self.ask("Your name: "))
             except Refusal as refusal:
                 self.log.info("name refused: %s", refusal)
                 self.error(str(refusal))

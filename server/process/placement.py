@@ -1,8 +1,8 @@
 """Keeps the threads of this process on one core, and makes way for others. What the threads do is not known here.
 
 Python's interpreter lock costs little between threads that share a core, and much between cores: conversations that
-ask the database are twice as quick on one. But another program may work on that core. So four times a second the
-process looks at all cores, and moves to another one if that is much less taken up.
+ask the database are three times as quick on one. But another program may work on that core. So four times a second
+the process looks at all cores, and moves to another one if that is much less taken up.
 """
 
 import contextlib
