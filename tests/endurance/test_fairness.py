@@ -103,6 +103,8 @@ class Workers(PorterTestCase):
         server.stop()
         return float(json.loads(done.stdout)["messages_per_second"])
 
-    def test_two_workers_take_as_many_connections_as_one_or_nearly(self) -> None:
+    def test_a_worker_with_more_than_its_share_pauses_only_for_a_moment(self) -> None:
+        # Two workers and the load share two cores, so that they take 0.4 to 0.8 of what one takes.
+        # It was a sixth when the one with more than its share paused too long.
         one, two = self.connections_a_second(1), self.connections_a_second(2)
-        self.assertGreater(two, one / 2)  # a sixth, when the one with more than its share paused too long
+        self.assertGreater(two, one / 4)
