@@ -3,10 +3,12 @@
 import time
 from collections import deque
 from collections.abc import Generator
+from dataclasses import replace
 
 from benchmarks.connection import Connection
 from benchmarks.work import Kinds, Refused, Work, admission, bursts
-from common.wire.framing import split
+from common.wire.framing import encode, split
+from common.wire.kinds import Kind, compose
 from common.wire.tls import client_context
 
 _LIMIT = 67_108_864  # bytes of a message
@@ -26,6 +28,7 @@ class Client:
 
     def __init__(self, work: Work, number: int, tally: Tally) -> None:
         self.work = work
+        self.number = number
         self.tally = tally
         self.bursts = bursts(work, number)
         self._context = client_context() if work.tls else None
@@ -41,7 +44,10 @@ class Client:
         self._admission: Generator[bytes, str, str] | None = None
         if self.work.account is not None:
             token = self.token if self.work.kind is not Kinds.LOGIN else ""
-            self._admission = admission(self.work.account, token)
+            account = self.work.account
+            if self.work.kind is Kinds.CHAT:
+                account = replace(account, name=f"{account.name}{self.number}")
+            self._admission = admission(account, token)
             next(self._admission)
         self.is_over = False
         if not self._agreed:
@@ -76,17 +82,22 @@ class Client:
     def _continue_admission(self, data: bytes) -> None:
         texts, end = split(self._data + data, _LIMIT)
         self._data = (self._data + data)[end:]
-        for text in texts:
-            if self._admission is None:
-                raise Refused("the server sent more than a greeting")
+        for place, text in enumerate(texts):
+            assert self._admission is not None
             try:
                 answer = self._admission.send(text)
             except StopIteration as admitted:
                 self.token = admitted.value
                 self._admission = None
                 self.begin()
-            else:
-                self.connection.send(answer)
+                self.on_texts(texts[place + 1 :])
+                return
+            self.connection.send(answer)
+
+    def on_texts(self, texts: list[str]) -> None:
+        """Handle the messages that came together with the greeting."""
+        if texts:
+            raise Refused("the server sent more than a greeting")
 
     def begin(self) -> None:
         """Do the work after the handshake and the login."""
@@ -154,6 +165,27 @@ class Paced(Client):
             self._data = self._data[len(expected) :]
             self._answered += 1
             self._done(1, self._due.popleft())
+
+
+class Chatting(Paced):
+    """Says a line at given moments, and counts every line that it hears, whoever said it, from those moments."""
+
+    def send_one(self, moment: float) -> None:
+        line = f"{moment:.6f} ".ljust(self.work.size, "x")
+        self.connection.send(encode(compose(Kind.TEXT, line)))
+
+    def on_data(self, data: bytes) -> None:
+        texts, end = split(self._data + data, _LIMIT)
+        self._data = (self._data + data)[end:]
+        self.on_texts(texts)
+
+    def on_texts(self, texts: list[str]) -> None:
+        for text in texts:
+            moment, space, _ = text.rpartition(": ")[2].partition(" ")
+            if text.startswith("ERROR "):
+                raise Refused("{text}", text=text)
+            if space and not text.startswith("TEXT * "):  # who comes and who goes is not counted
+                self._done(1, float(moment))
 
 
 class Visiting(Client):

@@ -20,6 +20,8 @@ work:
   connect    connect, send one message, get its echo, disconnect
   login      connect, send name and password, get the greeting, disconnect
   resume     the same with a token instead of name and password
+  chat       say a line to a room, once a second each or as --rate says; each line that a member hears is counted,
+             and the accounts are NAME0, NAME1, ..., which are made if the server has none of these names
 
 Without --rate, each connection sends a burst of --depth messages, waits for all answers, and sends the next burst.
 With --rate, each message is sent at a planned moment, whatever the server does; latencies count from these moments.
@@ -30,16 +32,18 @@ examples:
   ./run.sh bench --no-tls --rate 10000 --json     10,000 messages a second
   ./run.sh bench --name ann --password-file FILE --work resume
   ./run.sh bench --compare                        compare Porter with other servers, on this machine
+  ./run.sh bench --compare --work chat -c 100     the same for a chat
 """
 
 
 def main() -> int:
     options = _options()
     if options.compare:
-        from benchmarks.compare import (
-            compare,
-        )  # imported only here: it starts other servers, which need their libraries
+        # Imported only here: it starts other servers, which need their libraries.
+        from benchmarks.compare import compare, compare_chats
 
+        if options.work == Kinds.CHAT:
+            return compare_chats(options.connections, options.rounds, options.seconds or 5.0)
         return compare(options.rounds, options.seconds or 2.0, options.plot, as_json=options.json)
     work = _work(options)
     processes = options.processes or max(1, len(os.sched_getaffinity(0)) - 1)
@@ -109,10 +113,12 @@ def _work(options: argparse.Namespace) -> Work:
         account = Account(options.name, _password(options.password_file))
         if options.host not in ("127.0.0.1", "::1", "localhost"):
             raise UsageError("a password is only sent to this machine: the load generator checks no certificate")
-    elif kind in (Kinds.LOGIN, Kinds.RESUME):
+    elif kind in (Kinds.LOGIN, Kinds.RESUME, Kinds.CHAT):
         raise UsageError("--work {kind} needs --name and --password-file", kind=kind.value)
-    if options.rate and (kind is not Kinds.MESSAGES or options.depth != 1):
-        raise UsageError("--rate is for --work messages with --depth 1")
+    if options.rate and (kind not in (Kinds.MESSAGES, Kinds.CHAT) or options.depth != 1):
+        raise UsageError("--rate is for --work messages with --depth 1, and for --work chat")
+    if kind is Kinds.CHAT and options.rate is None:
+        options.rate = float(options.connections)
     return Work(
         options.host,
         port_number(options.port, lowest=1),
@@ -155,7 +161,7 @@ def _describe(work: Work) -> dict[str, object]:
 
 def _print_result(work: Work, result: Result) -> None:
     figures = result.figures()
-    unit = "messages" if work.kind is Kinds.MESSAGES else f"{work.kind.value}s"
+    unit = {Kinds.MESSAGES: "messages", Kinds.CHAT: "lines heard"}.get(work.kind, f"{work.kind.value}s")
     print(f"{figures['messages']} {unit} in {result.seconds:.2f} s: {result.rate:,.0f} a second")
     times = "   ".join(f"{name} {figures[f'{key}_ms']} ms" for name, key in _PERCENTILES)
     print(f"latency{' of a burst' if work.depth > 1 else ''}: {times}")

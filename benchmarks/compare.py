@@ -6,18 +6,22 @@ between the servers. Porter and socketserver are measured a second time without 
 
 import json
 import os
+import secrets
 import statistics
 import sys
+import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import replace
+from itertools import product
 from pathlib import Path
 
 from benchmarks.figures import CELLS, Figure, Figures
 from benchmarks.processes import measure
 from benchmarks.progress import Progress
-from benchmarks.servers import PEERS, PORTER, RunningServer
-from benchmarks.work import Work
-from common.errors import ExitStatus
+from benchmarks.servers import CHAT_PEER, PEERS, PORTER, PORTER_CHAT, RunningServer
+from benchmarks.work import Account, Kinds, Work
+from common.errors import ExitStatus, Unavailable
 
 BY_DEFAULT = " by default"
 
@@ -76,6 +80,54 @@ def _measure_one(server: RunningServer, work: Work, cores: list[int] | None, pro
         print(f"{server.name}: error, {count} times: {text}", file=sys.stderr)
     # The processor time includes the warm-up, so the number of messages must include it, too.
     return Figure(result.rate, spent / (result.rate * (work.seconds + work.warmup)) * 1e6 if result.rate else 0.0)
+
+
+class _Share:
+    """What a server takes of a core, from the first second of a load on, when all logins are done."""
+
+    def __init__(self, server: RunningServer, tell: Callable[[int], object]) -> None:
+        self._server = server
+        self._tell = tell
+        self._since: tuple[float, float] | None = None
+
+    def tell(self, count: int) -> None:
+        """Hear that another second is over, and tell it on."""
+        if self._since is None:
+            self._since = time.monotonic(), self._server.cpu_seconds()
+        self._tell(count)
+
+    def percent(self) -> float:
+        moment, before = self._since or (0.0, 0.0)
+        return 100 * (self._server.cpu_seconds() - before) / (time.monotonic() - moment)
+
+
+def compare_chats(members: int, rounds: int, seconds: float) -> int:
+    """Measure a room in which each member says a line a second: Porter's chat and one on asyncio's streams, in turns.
+
+    Print the lines heard a second, the latencies and the processor's share, medians of the rounds.
+    """
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+    base = Work("127.0.0.1", 0, Kinds.CHAT, members, rate=float(members), warmup=1.0, seconds=seconds)
+    found: dict[str, list[tuple[float, ...]]] = {PORTER_CHAT: [], CHAT_PEER: []}
+    with ExitStack() as stack:
+        servers = [stack.enter_context(RunningServer(name, alone)) for name in found]
+        for number, server in product(range(rounds), servers):
+            account = Account(f"r{number}m", secrets.token_urlsafe()) if server.name == PORTER_CHAT else None
+            work = replace(base, port=server.port, account=account)
+            with Progress(work.warmup + seconds, f"round {number + 1} of {rounds}, {server.name}") as progress:
+                share = _Share(server, progress.tell)
+                result = measure(work, max(1, len(others or [])), share.tell, others)
+            if result.errors:
+                raise Unavailable("{server}: {error}", server=server.name, error=next(iter(result.errors)))
+            times = (result.percentile(50) * 1000, result.percentile(99) * 1000)
+            found[server.name].append((result.rate, *times, share.percent()))
+    print(f"| {members} members, a line a second each | lines heard a second | p50 ms | p99 ms | % of a core |")
+    print("|---|---|---|---|---|")
+    for name, rows in found.items():
+        rate, middle, most, percent = (statistics.median(column) for column in zip(*rows, strict=True))
+        print(f"| {name} | {rate:,.0f} | {middle:.1f} | {most:.1f} | {percent:.0f} |")
+    return ExitStatus.DONE
 
 
 def table(figures: Figures) -> str:

@@ -6,7 +6,7 @@ import select
 import time
 from collections.abc import Callable
 
-from benchmarks.clients import Client, Echoing, Paced, Tally, Visiting
+from benchmarks.clients import Chatting, Client, Echoing, Paced, Tally, Visiting
 from benchmarks.results import Result
 from benchmarks.work import Kinds, Work
 from common.errors import PorterError, Unavailable
@@ -26,9 +26,10 @@ class Load:
         self._clients: dict[int, Client] = {}
         hard = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-        kind: type[Client] = Visiting if work.kind is not Kinds.MESSAGES else Paced if work.rate else Echoing
         for number in numbers:
-            self._add(kind(work, number, self._tally))
+            self._add(_client(work)(work, number, self._tally))
+            if work.kind is Kinds.CHAT:  # each registers and logs in, and a server hashes only so many at a time
+                self.settle()
 
     def __enter__(self) -> "Load":
         return self
@@ -43,7 +44,7 @@ class Load:
         Raise PorterError or OSError if a client fails, and TimeoutError after 30 seconds.
         """
         deadline = time.monotonic() + _ADMISSION_TIMEOUT
-        while self._work.kind is Kinds.MESSAGES and not all(client.is_in for client in self._clients.values()):
+        while self._work.stays and not all(client.is_in for client in self._clients.values()):
             if time.monotonic() > deadline:
                 raise TimeoutError("the server did not accept all connections in time; see its limits")
             for descriptor, _ in self._poller.poll(100):
@@ -127,3 +128,9 @@ class Load:
             self._result.errors[getattr(error, "strerror", None) or str(error)] += 1
             raise Unavailable("cannot connect again: {reason}", reason=error) from error
         self._add(client)
+
+
+def _client(work: Work) -> type[Client]:
+    if work.kind is Kinds.CHAT:
+        return Chatting
+    return Visiting if not work.stays else Paced if work.rate else Echoing

@@ -21,6 +21,10 @@ PEERS = {
     "asyncio Protocol": "asyncio_protocol",
     "uvloop Protocol": "uvloop_protocol",
 }
+PORTER_CHAT = "Porter, chat"
+CHAT_PEER = "asyncio streams, chat"
+_MODES = {PORTER: "echo", PORTER_CHAT: "chat"}
+_MODULES = {**PEERS, CHAT_PEER: "asyncio_chat"}
 _TIMEOUT = 20.0  # seconds to stop
 
 
@@ -76,17 +80,18 @@ class RunningServer:
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     def _command(self) -> list[str]:
-        if self.name != PORTER:
-            return [f"benchmarks.peers.{PEERS.get(self.name, self.name)}", "0"]
+        if self.name not in _MODES:
+            return [f"benchmarks.peers.{_MODULES.get(self.name, self.name)}", "0"]
         folder = Path(self._folder.name)
         logging = (PROJECT_ROOT / "conf/logging.yaml").read_text().replace("filename: logs/", f"filename: {folder}/")
         (folder / "logging.yaml").write_text(logging)
         (folder / "server.yaml").write_text(
             f"logging: {folder}/logging.yaml\n"
+            f"store: sqlite:///{folder}/porter.db\n"
             "limits: {max_connections: 10000, max_connections_per_address: 10000}\n"
         )
         configuration = str(folder / "server.yaml")
-        return ["server", "echo", "--no-tls", "--no-input", "--config", configuration, "--port", "0"]
+        return ["server", _MODES[self.name], "--no-tls", "--no-input", "--config", configuration, "--port", "0"]
 
     def _keep_to_cores(self) -> None:
         if self._cores and hasattr(os, "sched_setaffinity"):

@@ -18,6 +18,7 @@ class Kinds(StrEnum):
     CONNECT = "connect"  # a connection, a message, its echo, the end
     LOGIN = "login"  # a connection, name and password, the greeting, the end
     RESUME = "resume"  # the same with a token
+    CHAT = "chat"  # a line that somebody in the room has said, as one member hears it
 
 
 @dataclass(frozen=True)
@@ -47,6 +48,11 @@ class Work:
     rate: float | None = None
     warmup: float = 0.5
     seconds: float = 5.0
+
+    @property
+    def stays(self) -> bool:
+        """Return whether each client keeps its connection."""
+        return self.kind in (Kinds.MESSAGES, Kinds.CHAT)
 
 
 class Refused(PorterError):

@@ -9,10 +9,8 @@ class BotChat(ChatHandler):
     def reply(self, text: str) -> None:
         """is said to all in the room; `bot, time?` and `bot, who?` are answered"""
         super().reply(text)
-        if self.room is None:
-            return
         match text.casefold().replace(" ", ""):
             case "bot,time?":
-                self.room.say(f"bot: it is {time.strftime('%H:%M')}")
+                self.say_to_all(f"bot: it is {time.strftime('%H:%M')}")
             case "bot,who?":
-                self.room.say(f"bot: {len(self.room.members)} are here")
+                self.say_to_all(f"bot: {len(self.shared.names(self.room))} are here")

@@ -15,8 +15,7 @@ class Clock(Handler):
 
     @classmethod
     def prepare(cls, options: Any, resources: Any) -> "Room[Clock]":
-        room: Room[Clock] = Room()
-        threading.Thread(target=tick, args=[weakref.ref(room), options.seconds], name="clock", daemon=True).start()
+        room: Room[Clock] = resources.kept("clock", lambda: started(options.seconds))  # a reload finds it again
         return room
 
     def setup(self) -> None:
@@ -26,8 +25,14 @@ class Clock(Handler):
         self.say("I am only a clock.")
 
 
+def started(seconds: float) -> "Room[Clock]":
+    room: Room[Clock] = Room()
+    threading.Thread(target=tick, args=[weakref.ref(room), seconds], name="clock", daemon=True).start()
+    return room
+
+
 def tick(reference: "weakref.ref[Room[Clock]]", seconds: float) -> None:
-    """Push the time until the room is gone: a reload makes another, for the clients that come later."""
+    """Push the time until the room is gone, with the server."""
     while (room := reference()) is not None:
         room.push(time.strftime("%H:%M:%S"))
         del room

@@ -89,6 +89,20 @@ class ByServer(PorterTestCase):
 class NoticeBoard(PorterTestCase):
     tls = True
 
+    def test_a_reload_keeps_the_readers(self) -> None:
+        mode = {"class": "examples.notices:NoticeBoard", "options": QUICK_HASHES}
+        with self.server("notices", handlers={"notices": mode}) as server:
+            reader = server.talk()
+            reader.register("Alice")
+            reader.expect(Kind.TEXT, "no notices")
+            server.service.apply(self.configuration(mode="notices", handlers={"notices": mode}))
+            writer = server.talk()
+            writer.register("Bob")
+            writer.expect(Kind.TEXT, "no notices")
+            writer.say("the lift is repaired")
+            for talker in (reader, writer):
+                talker.expect(Kind.TEXT, "Bob: the lift is repaired")
+
     def test_a_script_posts_and_all_who_are_connected_hear_it(self) -> None:
         mode = {"class": "examples.notices:NoticeBoard", "options": QUICK_HASHES}
         with self.server("notices", handlers={"notices": mode}) as server:

@@ -251,8 +251,6 @@ class _Checks:
         except ConfigurationError as error:
             self._problems += error.problems
         choice = choices.get(settings.mode)
-        if choice is not None and not choice.handler_class.spans_processes and settings.workers != 1:
-            self._add(("workers",), f"{settings.mode} cannot be served by several processes yet: set it to 1")
         is_used = choice is not None and choice.handler_class.uses_store
         if is_used or settings.store != Settings().store:
             from server.store.database import check_url  # imported only for a mode that uses the database

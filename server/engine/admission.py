@@ -4,26 +4,23 @@ What is said on a connection is not known here. A source is a client's address, 
 """
 
 import contextlib
-import fcntl
 import hashlib
 import mmap
 import os
-import tempfile
 import threading
-import time
 from collections import Counter
 from collections.abc import Iterator
 from typing import Generic, Protocol, TypeVar
 
 from common.errors import ConnectionRefused
 from server.settings import Limits
+from server.sharedlock import SharedLock
 
 _BUCKETS = 65_536
 """Counters of each worker. Two sources in one bucket share their slots; of a thousand sources only a few do."""
 
 _PATIENCE = 0.5
 """Seconds to wait for the lock. After one wait in vain nobody waits, until a thread gets the lock again."""
-_BETWEEN_TRIES = 0.0005
 
 _Connection = TypeVar("_Connection")
 
@@ -66,8 +63,7 @@ class OwnSlots:
 class SharedSlots:
     """Counters in memory that all workers share. Each worker has its own, so that those of a dead one can be cleared.
 
-    The lock is a file lock: the kernel frees it when its holder is killed. The wait for it is short, because its
-    holder may be stopped (SIGSTOP). A few connections more than a limit may then be admitted.
+    The wait for the lock is short. Without it, a few connections more than a limit may be admitted.
     """
 
     def __init__(self, workers: int) -> None:
@@ -75,16 +71,11 @@ class SharedSlots:
         self._counts = memoryview(self._memory).cast("I")
         self._workers = workers
         self._key = os.urandom(16)
-        # A file without a folder, where the system has them: the folder for temporary files may be missing.
-        if hasattr(os, "memfd_create"):
-            self._lock = os.memfd_create("porter")
-        else:
-            with tempfile.TemporaryFile() as file:
-                self._lock = os.dup(file.fileno())
+        self._lock = SharedLock()
         self._patience = _PATIENCE
 
     def close(self) -> None:
-        os.close(self._lock)
+        self._lock.close()
 
     def of(self, worker: int) -> "WorkersSlots":
         """Return these slots for the use of one worker."""
@@ -115,25 +106,13 @@ class SharedSlots:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the lock inside, or nothing if it could not be had in time."""
-        is_locked = self._try_to_lock()
+        is_locked = self._lock.acquire(self._patience)
         self._patience = _PATIENCE if is_locked else 0.0
         try:
             yield
         finally:
             if is_locked:
-                fcntl.lockf(self._lock, fcntl.LOCK_UN)
-
-    def _try_to_lock(self) -> bool:
-        latest = time.monotonic() + self._patience
-        while True:
-            try:
-                fcntl.lockf(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= latest:
-                    return False
-                time.sleep(_BETWEEN_TRIES)
-            else:
-                return True
+                self._lock.release()
 
 
 class WorkersSlots:

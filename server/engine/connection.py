@@ -25,12 +25,13 @@ from common.wire.framing import encode
 from common.wire.inbox import Inbox
 from common.wire.journal import Counts
 from common.wire.sockets import LARGEST_CHUNK, NO_HANDSHAKE
+from common.wire.waker import Waker
 from server.engine.channel import Channel
 from server.engine.deadlines import Deadlines
 from server.engine.ending import Ending
 from server.engine.leader import Leader
 from server.engine.plan import Owner, Plan, Speaker
-from server.engine.polling import READ, Waker
+from server.engine.polling import READ
 
 # In bytes.
 _SMALL = 4096  # what is read at a time, and frames that are gathered

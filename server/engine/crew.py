@@ -6,7 +6,7 @@ import queue
 import threading
 from collections.abc import Callable, Iterator
 
-from server.engine.polling import Waker
+from common.wire.waker import Waker
 
 LOG = logging.getLogger("porter.server")
 _MOST_IDLE = 8

@@ -2,7 +2,8 @@
 
 from typing import Protocol
 
-from server.engine.polling import READ, Waker
+from common.wire.waker import Waker
+from server.engine.polling import READ
 
 
 class Participant(Protocol):

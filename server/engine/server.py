@@ -24,7 +24,7 @@ from common.errors import (
     ProtocolError,
     SessionEnded,
     Stopping,
-    StoreUnavailable,
+    Unavailable,
 )
 from common.log.logs import Events
 from common.wire.journal import Journal
@@ -237,11 +237,11 @@ class Server(socketserver.ThreadingTCPServer):
                 LOG.info("%s", error, extra=peer)
             case SessionEnded():
                 LOG.info("%s", error.reason, extra=peer)
-            case StoreUnavailable():
-                self._store_log.log(str(error), request.peer)
-                farewell = "temporarily unavailable, try again later"
             case ConnectionRefused():
                 self._refusal_log.log(f"refused: {error}", request.peer)
+            case Unavailable():
+                self._store_log.log(str(error), request.peer)
+                farewell = "temporarily unavailable, try again later"
             case _:
                 subject = "a connection could not be served" if request.handler is None else "a handler failed"
                 LOG.exception(subject, extra=peer)

@@ -39,9 +39,6 @@ class Handler(socketserver.BaseRequestHandler):
     uses_store: ClassVar[bool] = False
     """Whether `prepare` opens the database."""
 
-    spans_processes: ClassVar[bool] = True
-    """Whether several workers may serve the mode; not if its clients in different ones would not meet."""
-
     converses: ClassVar[bool] = False
     """Whether the mode has `converse`; found out for each subclass."""
 

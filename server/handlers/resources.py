@@ -1,19 +1,24 @@
-"""The resources of a process for its handlers: the store, the watcher and the hash pool.
+"""The resources of a process for its handlers: the store, the watcher, the hash pool and the bus.
 
 Each is opened at its first use, because echo needs none of them. They stay open at a reload. It knows no handlers.
 """
 
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from server.settings import Limits, RegistrationLimits
 
 if TYPE_CHECKING:
+    from server.bus.bus import Bus, Carrier
+    from server.bus.memory import SharedMemory
     from server.identity.hashing import HashPool
     from server.identity.watcher import Watcher
     from server.store.database import Store
+
+_Kept = TypeVar("_Kept")
 
 
 @dataclass(frozen=True)
@@ -34,9 +39,13 @@ class Resources:
         store_url: str,
         registration_limits: RegistrationLimits,
         hash_threads: int | None = None,
+        shared_memory: "SharedMemory | None" = None,
     ) -> None:
+        """Open nothing. A worker has `shared_memory` with the others."""
         self._store_url = store_url
         self._hash_threads = hash_threads
+        self._shared_memory = shared_memory
+        self._kept: dict[str, Any] = {}
         self._opened = ExitStack()
         self.registration_limits = registration_limits
 
@@ -53,11 +62,8 @@ class Resources:
     def watcher(self) -> "Watcher":
         """Return the thread that ends the connections of ended sessions. Raise StoreUnavailable as `store` does."""
         from server.identity.watcher import Watcher
-        from server.store.database import Store
 
-        # The watcher has its own store: otherwise a flood of logins would take all connections of the pool.
-        own_store = self._opened.enter_context(closing(Store(self._store_url)))
-        return self._opened.enter_context(closing(Watcher(own_store)))
+        return self._opened.enter_context(closing(Watcher(self._second_store)))
 
     @cached_property
     def hash_pool(self) -> "HashPool":
@@ -65,6 +71,41 @@ class Resources:
         from server.identity.hashing import HashPool
 
         return self._opened.enter_context(closing(HashPool(self._hash_threads)))
+
+    @cached_property
+    def bus(self) -> "Bus":
+        """Return what carries texts between all processes and servers that share the store, or the workers' memory.
+
+        Raise Unavailable if the database cannot be opened.
+        """
+        from server.bus.bus import Bus
+
+        return self._opened.enter_context(closing(Bus(self._carrier())))
+
+    def kept(self, key: str, make: Callable[[], _Kept]) -> _Kept:
+        """Return what outlives a reload, by its key; it is made at the first call."""
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: _Kept = self._kept[key]
+        return kept
+
+    def _carrier(self) -> "Carrier":
+        if self._store_url.startswith("postgresql"):
+            from server.bus.rows import Rows
+
+            return Rows(self._second_store)
+        if self._shared_memory is not None:
+            return self._shared_memory
+        from server.bus.memory import Ring
+
+        return self._opened.enter_context(closing(Ring(1))).of(0)
+
+    @cached_property
+    def _second_store(self) -> "Store":
+        """Return the store of the watcher and the bus: a flood of logins would take all connections of the other."""
+        from server.store.database import Store
+
+        return self._opened.enter_context(closing(Store(self._store_url)))
 
     def close(self) -> None:
         """Close the opened resources, the last one first."""

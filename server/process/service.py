@@ -11,6 +11,7 @@ from common import PROJECT_ROOT, VERSION
 from common.errors import PorterError, Unavailable
 from common.log.logs import Logging
 from common.log.writebehind import behind, writers
+from server.bus.memory import SharedMemory
 from server.configuration import certificate
 from server.configuration.loading import Configuration
 from server.engine.admission import Slots
@@ -25,11 +26,12 @@ LOG = logging.getLogger("porter.server")
 
 @dataclass(frozen=True)
 class Share:
-    """What a worker gets from its parent: the common listener, its slots, and its number of hashing threads."""
+    """What a worker gets from its parent: the common listener, its slots, hashing threads, and the common memory."""
 
     listener: socket.socket
     slots: Slots
     hash_threads: int
+    memory: SharedMemory
 
 
 class Service:
@@ -41,10 +43,10 @@ class Service:
         Only one of several workers gets a `share`.
         """
         self._name = "worker" if share else "server"
-        hash_threads = share.hash_threads if share else None
         settings = configuration.settings
         self._configuration = configuration
-        self._resources = Resources(settings.store, settings.registration_limits, hash_threads)
+        workers = (share.hash_threads, share.memory) if share else (None, None)
+        self._resources = Resources(settings.store, settings.registration_limits, *workers)
         self._logging = Logging(behind)
         try:
             self._configure_log(configuration)

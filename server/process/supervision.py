@@ -17,6 +17,7 @@ from common import PROJECT_ROOT, VERSION
 from common.errors import ExitStatus, PorterError
 from common.log.logs import Logging
 from common.log.writebehind import behind
+from server.bus.memory import Ring
 from server.configuration import certificate
 from server.configuration.loading import Configuration, Source
 from server.engine.admission import SharedSlots
@@ -45,6 +46,7 @@ class Supervisor:
         self._logging.configure(PROJECT_ROOT / settings.logging)
         LOG.info("server started, pid %d, %d workers, Porter %s", os.getpid(), count, VERSION)
         self._slots = SharedSlots(count)
+        self._ring = Ring(count)
         self._workers = Workers(count, self._work, self._slots.clear)
         self._reloader = Reloader(source, configuration, self._apply)
         try:
@@ -113,7 +115,7 @@ class Supervisor:
         configuration = self._reloader.running
         is_placed = configuration.settings.cpu_affinity == "auto"
         with Signals() as signals, Placement(number) if is_placed else contextlib.nullcontext():
-            share = Share(self._listener, self._slots.of(number), self._hash_threads)
+            share = Share(self._listener, self._slots.of(number), self._hash_threads, self._ring.of(number))
             service = Service(configuration, share)
             reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)
             lifecycle = Lifecycle(signals, service, reloader.reload, WORKER)

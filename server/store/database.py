@@ -137,6 +137,11 @@ class Store:
             row = self.insert(mode_steps).values(mode=mode, done=len(steps))
             transaction.execute(row.on_conflict_do_update(index_elements=["mode"], set_={"done": len(steps)}))
 
+    def listen(self, channel: str) -> postgresql.Listener:
+        """Return a connection that hears the notices of a channel. Only PostgreSQL has them."""
+        with faults_explained(self._engine):
+            return postgresql.Listener(self._engine, channel)
+
     def now(self, transaction: Connection) -> float:
         """Return the time in seconds since 1970. Machines that share a store share its clock, and agree on expiry."""
         if self._engine.dialect.name == "sqlite":
@@ -161,9 +166,15 @@ def open_engine(url: str) -> Engine:
 @contextmanager
 def transaction(engine: Engine) -> Iterator[Connection]:
     """Hold a transaction inside; the engine's option `writes` says of which kind. Raise StoreUnavailable."""
+    with faults_explained(engine), engine.begin() as connection:
+        yield connection
+
+
+@contextmanager
+def faults_explained(engine: Engine) -> Iterator[None]:
+    """Raise StoreUnavailable for a failure of the database inside."""
     try:
-        with engine.begin() as connection:
-            yield connection
+        yield
     except PoolTimeout as error:
         raise StoreUnavailable("the store cannot be used: all connections to it are busy") from error
     except DBAPIError as error:

@@ -132,6 +132,41 @@ def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:
     return created
 
 
+class Listener:
+    """A connection of its own, which no pool lends to others, that is told when somebody notifies a channel."""
+
+    def __init__(self, engine: sqlalchemy.Engine, channel: str) -> None:
+        """Listen. Raise DBAPIError if the database cannot be reached."""
+        pooled = engine.raw_connection()
+        self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+        pooled.detach()
+        try:
+            self._connection.autocommit = True
+            self._connection.execute(f"LISTEN {channel}".encode())
+        except BaseException:
+            self.close()
+            raise
+
+    def fileno(self) -> int:
+        return self._connection.fileno()
+
+    def take_in(self) -> int:
+        """Return how many notices have come. Do not wait. Raise StoreUnavailable if the connection is lost."""
+        import psycopg
+
+        count = 0
+        try:
+            self._connection.pgconn.consume_input()
+            while self._connection.pgconn.notifies() is not None:
+                count += 1
+        except psycopg.Error as error:
+            raise StoreUnavailable("the connection to the database is lost: {reason}", reason=error) from error
+        return count
+
+    def close(self) -> None:
+        self._connection.close()
+
+
 def _fault(error: BaseException | None) -> bool | None:
     """Return what `_DATABASE_FAULTS` says about `error`, or None."""
     state = getattr(error, "sqlstate", None) or ""

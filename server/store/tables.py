@@ -3,9 +3,22 @@
 Times are seconds since 1970, by the store's own clock. The modules in server/identity know what the rows mean.
 """
 
-from sqlalchemy import Boolean, Column, Double, ForeignKey, Index, Integer, LargeBinary, MetaData, String, Table, Text
+from sqlalchemy import (
+    BigInteger,
+    Boolean,
+    Column,
+    Double,
+    ForeignKey,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    String,
+    Table,
+    Text,
+)
 
-VERSION = 2
+VERSION = 3
 """The version of these tables. A change makes it higher, and needs a file in migrations/versions."""
 
 TABLES = MetaData()
@@ -90,4 +103,19 @@ mode_steps = Table(
     TABLES,
     Column("mode", Text, primary_key=True),
     Column("done", Integer, nullable=False),
+)
+bus_entries = Table(
+    "bus_entries",  # what the servers say to each other: the last of it; see server/bus/rows.py
+    TABLES,
+    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("origin", Text, nullable=False),
+    Column("topic", Text, nullable=False),
+    Column("text", LargeBinary, nullable=False),  # PostgreSQL's texts hold no NUL
+    sqlite_autoincrement=True,
+)
+bus_processes = Table(
+    "bus_processes",  # who is on the bus, and the time of the last sign of life
+    TABLES,
+    Column("origin", Text, primary_key=True),
+    Column("seen", Double, nullable=False),
 )

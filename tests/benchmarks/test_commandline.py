@@ -57,6 +57,14 @@ class Bench(PorterTestCase):
                 with self.subTest(arguments):
                     self.figures(server, *account, *arguments, "-c", "2")
 
+    def test_members_of_a_chat_hear_each_other(self) -> None:
+        cheap = {"chat": {"options": {"passwords": {"argon2": {"memory_kib": 64, "time_cost": 1}}}}}
+        self.write("password", "correct horse\n")
+        account = ("--name", "ann", "--password-file", str(self.folder / "password"))
+        with self.server("chat", handlers=cheap) as server:
+            found = self.figures(server, *account, "--work", "chat", "--rate", "20", "--seconds", "1.5")
+        self.assertAlmostEqual(80, found["messages_per_second"], delta=20)
+
     def register_ann(self, server: RunningServer) -> None:
         client = server.talk()
         client.register("ann", "correct horse")

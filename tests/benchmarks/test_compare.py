@@ -3,12 +3,14 @@
 import importlib.util
 import unittest
 
+from benchmarks import commandline
 from benchmarks.compare import BY_DEFAULT, table
 from benchmarks.figures import CELLS, Figure
 from benchmarks.processes import measure
-from benchmarks.servers import PEERS, PORTER, RunningServer
+from benchmarks.servers import CHAT_PEER, PEERS, PORTER, PORTER_CHAT, RunningServer
 from benchmarks.work import Work
 from common.errors import Unavailable
+from tests.support import call_program
 
 LIBRARIES = {"Twisted": "twisted", "gevent": "gevent", "uvloop Protocol": "uvloop"}
 
@@ -38,6 +40,14 @@ class Comparison(unittest.TestCase):
                     self.assertEqual({}, result.errors)
                     self.assertGreater(result.messages, 0)
                 self.assertGreater(server.cpu_seconds(), 0)
+
+    def test_chats_are_compared_in_a_table(self) -> None:
+        status, shown, errors = call_program(
+            commandline.main, *["--compare", "--work", "chat", "-c", "4", "--rounds", "1", "--seconds", "2"]
+        )
+        self.assertEqual((0, ""), (status, errors))
+        for name in (PORTER_CHAT, CHAT_PEER):
+            self.assertRegex(shown, rf"(?m)^\| {name} \| 1\d \| [\d.]+ \| [\d.]+ \| \d+ \|$")
 
     def test_a_server_that_does_not_start_is_reported(self) -> None:
         with self.assertRaisesRegex(Unavailable, "nothing does not start"), RunningServer("nothing", None):

@@ -3,6 +3,7 @@
 import atexit
 import os
 import shutil
+import socket
 import subprocess
 import tempfile
 import unittest
@@ -12,7 +13,7 @@ from typing import Any
 
 from server.store.database import Store
 from server.store.tables import TABLES, alembic_version
-from tests.support import PorterTestCase
+from tests.support import PorterTestCase, wait_until
 
 
 class StoreTestCase(PorterTestCase):
@@ -62,6 +63,38 @@ class Postgres:
             transaction.exec_driver_sql(f"TRUNCATE {names} RESTART IDENTITY")
 
 
+class Pgbouncer(Postgres):
+    """A mixin for the same, behind PgBouncer that lends two sessions to many clients, each for one transaction."""
+
+    def setUp(self: Any) -> None:
+        self.pooler = Path(tempfile.mkdtemp(prefix="porter-pgbouncer-"))
+        self.addCleanup(shutil.rmtree, self.pooler)
+        (self.pooler / "pgbouncer.ini").write_text(
+            f"[databases]\npostgres = host={_cluster()} user=porter\n"
+            "[pgbouncer]\nlisten_addr =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            f"unix_socket_dir = {self.pooler}\n"
+        )
+        if os.geteuid() == 0:
+            shutil.chown(self.pooler, "postgres", "postgres")
+        assert _PGBOUNCER is not None
+        process = subprocess.Popen(
+            as_postgres(_PGBOUNCER, str(self.pooler / "pgbouncer.ini")),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        self.addCleanup(process.wait)
+        self.addCleanup(process.kill)
+        wait_until(self.answers, "PgBouncer")
+        super().setUp()  # type: ignore[misc]
+
+    def answers(self: Any) -> bool:
+        with socket.socket(socket.AF_UNIX) as trial:  # its file is there before it listens
+            return trial.connect_ex(str(self.pooler / ".s.PGSQL.6432")) == 0
+
+    def store_url(self: Any, user: str = "porter", database: str = "postgres", more: str = "") -> str:
+        return f"postgresql+psycopg://{user}@/{database}?host={self.pooler}&port=6432{more}"
+
+
 def _programs() -> Path | None:
     found = [Path(p).parent for p in [shutil.which("initdb")] if p] + sorted(
         Path("/usr/lib/postgresql").glob("*/bin")
@@ -69,7 +102,11 @@ def _programs() -> Path | None:
     return next((folder for folder in found if (folder / "initdb").exists()), None)
 
 
+_PGBOUNCER = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
 needs_postgres = unittest.skipIf(_programs() is None, "PostgreSQL (initdb) is not installed")
+needs_pgbouncer = unittest.skipIf(
+    _programs() is None or _PGBOUNCER is None, "PostgreSQL and PgBouncer are not both installed"
+)
 
 
 def as_postgres(*command: str) -> list[str]:

@@ -3,8 +3,8 @@
 import threading
 from unittest import mock
 
+from common.wire.waker import Waker
 from server.engine.crew import Crew
-from server.engine.polling import Waker
 from tests.support import PATIENCE, PorterTestCase, wait_until
 
 

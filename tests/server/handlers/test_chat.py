@@ -4,7 +4,6 @@ import threading
 import time
 from typing import Any
 
-from common.errors import ConfigurationError
 from common.wire.framing import encode
 from common.wire.kinds import Kind, compose
 from tests.support import QUICK_HASHES, PorterTestCase, RunningServer, Talker, scaled, send_bytes
@@ -127,6 +126,20 @@ class Behaviour:
             self.assertEqual(heard[0], heard[1])
             self.assertEqual(heard[0], heard[2])
 
+    def test_a_reload_keeps_the_rooms_and_their_members(self: Any) -> None:
+        with self.chat() as server:
+            alice = self.enter(server, "Alice")
+            self.hears(alice, "* Alice is here")
+            alice.say("before")
+            self.hears(alice, "Alice: before")
+            options = {"chat": {"options": {**QUICK_HASHES, "history": 0}}}
+            server.service.apply(self.configuration(mode="chat", handlers=options))
+            bob = self.enter(server, "Bob")
+            self.hears(bob, "* Bob is here")  # the new options are in force
+            self.hears(alice, "* Bob is here")
+            alice.say("after")
+            self.hears(bob, "Alice: after")
+
     def test_thousands_of_rooms_are_not_kept(self: Any) -> None:
         with self.chat() as server:
             members = [self.enter(server, name) for name in ("Ann", "Bea")]
@@ -144,9 +157,7 @@ class Behaviour:
 
 
 class Plain(Behaviour, PorterTestCase):
-    def test_several_workers_are_refused(self) -> None:
-        with self.assertRaisesRegex(ConfigurationError, "workers.*chat cannot be served by several processes yet"):
-            self.configuration(mode="chat", workers=2)
+    """Without TLS."""
 
 
 class Secure(Behaviour, PorterTestCase):

@@ -1,14 +1,8 @@
 """The store in a PostgreSQL that hangs, that refuses, that others have set otherwise, or behind a pooler."""
 
 import os
-import shutil
 import signal
-import socket
-import subprocess
-import tempfile
 import time
-import unittest
-from pathlib import Path
 from unittest import mock
 
 from sqlalchemy import Connection, delete, text
@@ -19,8 +13,8 @@ from server.store import postgresql
 from server.store.database import Store
 from server.store.tables import addresses
 from tests.server.store.test_database import Behaviour
-from tests.server.store_case import Postgres, StoreTestCase, as_postgres, needs_postgres
-from tests.support import PATIENCE, scaled, wait_until
+from tests.server.store_case import Pgbouncer, Postgres, StoreTestCase, needs_pgbouncer, needs_postgres
+from tests.support import PATIENCE, scaled
 
 
 def backend(store: Store) -> object:
@@ -204,41 +198,8 @@ class OptionsOfTheUrl(Postgres, StoreTestCase):
             write(self.store)
 
 
-@needs_postgres
-@unittest.skipUnless(shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin"), "PgBouncer is not installed")
-class BehindPgbouncer(Postgres, Behaviour, StoreTestCase):
-    """The store behind PgBouncer that lends two sessions to many clients, each for one transaction."""
-
-    def setUp(self) -> None:
-        self.pooler = Path(tempfile.mkdtemp(prefix="porter-pgbouncer-"))
-        self.addCleanup(shutil.rmtree, self.pooler)
-        host = super().store_url().rpartition("host=")[2]
-        (self.pooler / "pgbouncer.ini").write_text(
-            f"[databases]\npostgres = host={host} user=porter\n"
-            "[pgbouncer]\nlisten_addr =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
-            f"unix_socket_dir = {self.pooler}\n"
-        )
-        if os.geteuid() == 0:
-            shutil.chown(self.pooler, "postgres", "postgres")
-        program = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
-        assert program is not None
-        process = subprocess.Popen(
-            as_postgres(program, str(self.pooler / "pgbouncer.ini")),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-        )
-        self.addCleanup(process.wait)
-        self.addCleanup(process.kill)
-        wait_until(self.answers, "PgBouncer")
-        super().setUp()
-
-    def answers(self) -> bool:
-        with socket.socket(socket.AF_UNIX) as trial:  # its file is there before it listens
-            return trial.connect_ex(str(self.pooler / ".s.PGSQL.6432")) == 0
-
-    def store_url(self, user: str = "porter", database: str = "postgres", more: str = "") -> str:
-        return f"postgresql+psycopg://{user}@/{database}?host={self.pooler}&port=6432{more}"
-
+@needs_pgbouncer
+class BehindPgbouncer(Pgbouncer, Behaviour, StoreTestCase):
     def test_many_transactions_of_many_clients_share_the_sessions(self) -> None:
         stores = [Store(self.store_url()) for _ in range(4)]
         sessions = set()
