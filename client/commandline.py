@@ -9,20 +9,22 @@ import logging
 import os
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
 from client import settings as client_settings
 from client import tokens, trust
-from client.connection import connect, description, explained
-from client.conversation import Conversation
+from client.connection import description, explained
+from client.conversation import Conversation, Screen
+from client.library import Access, Client
 from client.pipe import Lines, Patience, PipeScreen
 from client.pipe import converse as converse_in_pipe
 from client.state import StateFolder, default_folder, open_state
-from client.tokens import Tokens
-from client.trust import Endpoint, Policy, Trust, checked_pin
+from client.trust import Endpoint, authority_problem, checked_pin
+from common import PROJECT_ROOT
 from common.addresses import may_be_host
-from common.errors import ExitStatus, UsageError
+from common.errors import ConnectionEnded, ExitStatus, Unavailable, UsageError
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Logging
 from common.program import (
@@ -64,26 +66,80 @@ def main() -> int:
         return _forget(StateFolder(default_folder()), server)
     lines = Lines(0)
     secret = _secret(options, lines)
-    asks_trust = is_interactive and not options.no_input
-    policy = Policy(options.pin, options.accept_new, _confirm if asks_trust else None)
     state = open_state(print_warning, saves=not options.no_save)
-    trusted = Trust(state) if settings.tls and not options.no_tls else None
-    if options.pin is not None and trusted is None:
-        raise UsageError("--pin needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml")
-    with explained(server, has_tls=trusted is not None):
-        connection, peer = connect(server, settings.max_message, trusted, policy)
+    access = _access(options, settings)
+    with explained(server, has_tls=access.tls):
+        client = Client(server, access, state=state)
         try:
             if options.verbose:
-                print(f"porter: connected to {server}, {description(connection, peer)}", file=sys.stderr)
-            talk = partial(Conversation, connection, peer, Tokens(state, peer))
+                shown = description(client.connection, client.peer)
+                print(f"porter: connected to {server}, {shown}", file=sys.stderr)
             if is_interactive:
-                return _on_terminal(talk, secret, state.file("history"), is_verbose=options.verbose)
-            connection.timeouts = Timeouts(send=options.timeout)
-            patience = Patience(options.timeout, options.follow)
-            return converse_in_pipe(talk(PipeScreen(is_verbose=options.verbose), secret), lines, patience)
+                face = _terminal(client, state.file("history"), is_verbose=options.verbose)
+            else:
+                face = _pipe(lines, options)
+            return _converse(client, secret, face, reconnects=options.reconnect)
         finally:
-            connection.finish(linger=0)
+            client.close(linger=0)
             LOG.info("disconnected", extra={"peer": str(server)})
+
+
+Face = tuple[Screen, Callable[[Conversation, bool], ExitStatus]]
+"""Where texts are shown, and what holds a conversation; it is told whether the client is back after a loss."""
+
+
+def _converse(client: Client, secret: str | None, face: Face, *, reconnects: bool) -> ExitStatus:
+    """Talk, and after a lost connection again if wanted. Return the status of the last conversation."""
+    screen, talk = face
+    is_back = False
+    while True:
+        conversation = Conversation(client, screen, secret)
+        try:
+            status = talk(conversation, is_back)
+            if not (reconnects and conversation.was_lost):
+                return status
+            reason = "the server has ended it"
+        except (ConnectionEnded, Unavailable) as error:
+            if not (reconnects and conversation.may_come_back):
+                raise
+            reason = str(error)
+        unanswered = conversation.unanswered
+        lines = f"; {unanswered} line{'s were' if unanswered > 1 else ' was'} not answered" if unanswered else ""
+        print_warning(f"the connection to {client.server} is lost ({reason}){lines}; coming back")
+        client.reconnect()
+        print_warning(f"connected to {client.server} again")
+        is_back = True
+
+
+def _terminal(client: Client, history: Path | None, *, is_verbose: bool) -> Face:
+    from client.terminal import Terminal, TerminalScreen  # imports prompt_toolkit, which a pipe does not need
+
+    screen = TerminalScreen(is_verbose=is_verbose)
+    terminal = Terminal(screen, history)
+    print(f"Connected to {client.described}. `exit` or Ctrl-D leaves.", file=sys.stderr)
+    return screen, lambda conversation, _: asyncio.run(terminal.converse(conversation))
+
+
+def _pipe(lines: Lines, options: argparse.Namespace) -> Face:
+    def talk(conversation: Conversation, is_back: bool) -> ExitStatus:
+        conversation.line.connection.timeouts = Timeouts(send=options.timeout)
+        patience = Patience(options.timeout, options.follow, answers=not is_back)
+        return converse_in_pipe(conversation, lines, patience)
+
+    return PipeScreen(is_verbose=options.verbose), talk
+
+
+def _access(options: argparse.Namespace, settings: client_settings.Settings) -> Access:
+    """Return how the server is reached. Raise UsageError for options that contradict each other."""
+    tls = settings.tls and not options.no_tls
+    authority = options.ca or (PROJECT_ROOT / settings.ca if settings.ca and options.pin is None else None)
+    for option, given in (("--pin", options.pin), ("--ca", options.ca)):
+        if given is not None and not tls:
+            raise UsageError(
+                "{option} needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml", option=option
+            )
+    confirm = _confirm if has_terminal() and not options.no_input else None
+    return Access(tls, options.pin, options.accept_new, authority, confirm, max_message=settings.max_message)
 
 
 def _configure_log(*, is_verbose: bool) -> None:
@@ -118,7 +174,17 @@ def _command_line() -> argparse.Namespace:
     parser.add_argument(
         "--accept-new", action="store_true", help="trust an unknown server, but not a changed certificate"
     )
-    parser.add_argument("--pin", metavar="SHA256:...", help="trust only this certificate, and store it")
+    chosen = parser.add_mutually_exclusive_group()
+    chosen.add_argument("--pin", metavar="SHA256:...", help="trust only this certificate, and store it")
+    chosen.add_argument(
+        "--ca",
+        metavar="FILE",
+        type=_authority,
+        help="trust a certificate that one in FILE has signed and that names the host, and no other",
+    )
+    parser.add_argument(
+        "--reconnect", action="store_true", help="come back after a lost connection, with the token, until Ctrl-C"
+    )
     parser.add_argument("--forget", action="store_true", help="delete what is stored about the server, and end")
     parser.add_argument("--no-save", action="store_true", help="store no token, certificate or history")
     secrets = parser.add_mutually_exclusive_group()
@@ -136,6 +202,13 @@ def _command_line() -> argparse.Namespace:
     if options.pin is not None:
         options.pin = checked_pin(options.pin)
     return options
+
+
+def _authority(text: str) -> Path:
+    file = Path(text)
+    if wrong := authority_problem(file):
+        raise argparse.ArgumentTypeError(f"{text}: {wrong}")
+    return file
 
 
 def _seconds(text: str) -> float:
@@ -208,14 +281,3 @@ def _secret(options: argparse.Namespace, lines: Lines) -> str | None:
 def _confirm(question: str) -> bool:
     print(question, file=sys.stderr)
     return ask_yes_or_no("Trust it?")
-
-
-def _on_terminal(
-    talk: "partial[Conversation]", secret: str | None, history: Path | None, *, is_verbose: bool
-) -> ExitStatus:
-    from client.terminal import Terminal, TerminalScreen  # imports prompt_toolkit, which a pipe does not need
-
-    screen = TerminalScreen(is_verbose=is_verbose)
-    conversation = talk(screen, secret)
-    print(f"Connected to {conversation.peer}. `exit` or Ctrl-D leaves.", file=sys.stderr)
-    return asyncio.run(Terminal(conversation, screen, history).converse())

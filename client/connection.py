@@ -11,7 +11,15 @@ from collections.abc import Iterator
 from client.tokens import WITHOUT_TLS
 from client.trust import Endpoint, Peer, Policy, Trust
 from common.addresses import is_local
-from common.errors import ConnectionEnded, ConnectionLost, HandshakeFailed, ProtocolError, Unavailable, UnexpectedTLS
+from common.errors import (
+    ConnectionEnded,
+    ConnectionLost,
+    HandshakeFailed,
+    ProtocolError,
+    TrustError,
+    Unavailable,
+    UnexpectedTLS,
+)
 from common.log.logs import Events
 from common.wire.journal import Journal
 from common.wire.sockets import MessageSocket, Timeouts
@@ -44,7 +52,8 @@ def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Pol
         if trust is None:
             peer = Peer(server, WITHOUT_TLS, is_private=_is_loopback(plain))
         else:
-            peer = Peer(server, _secure(connection, server, trust, policy), is_private=True)
+            presented = _secure(connection, server, trust, policy)
+            peer = Peer(server, presented, is_private=True, is_certified=policy.authority is not None)
     except BaseException:  # also Ctrl-C
         connection.close()
         raise
@@ -88,11 +97,19 @@ def _secure(connection: MessageSocket, server: Endpoint, trust: Trust, policy: P
     """Make the TLS handshake and check the certificate. Return its fingerprint."""
     try:
         try:
-            tls = connection.handshake(client_context(), _CONNECT_TIMEOUT, server.host)
+            tls = connection.handshake(client_context(policy.authority), _CONNECT_TIMEOUT, server.host)
         except ValueError as error:  # TLS does not allow this host name
             raise ConnectionLost("{reason}", reason=error) from error
+        except TrustError as error:
+            raise TrustError(
+                "{server} is not trusted: {reason} ({file}). Nothing was sent.",
+                server=server,
+                reason=error,
+                file=policy.authority,
+            ) from error
         presented = fingerprint(tls.peer_certificate())
-        trust.check(server, presented, is_loopback=_is_loopback(connection.socket), policy=policy)
+        if policy.authority is None:
+            trust.check(server, presented, is_loopback=_is_loopback(connection.socket), policy=policy)
     except BaseException as error:
         LOG.warning("not connected: %s", error, extra={"peer": str(server)})
         connection.finish(linger=0)

@@ -8,12 +8,10 @@ where others can listen.
 from dataclasses import dataclass
 from typing import Protocol
 
-from client.tokens import Tokens
-from client.trust import Peer
+from client.line import Line, Message
 from common.errors import ConnectionLost, ExitStatus, NotPermitted, ProtocolError, TrustError, Unavailable
 from common.visible import visible
-from common.wire.kinds import FROM_SERVER, Kind, compose, parse
-from common.wire.sockets import MessageSocket
+from common.wire.kinds import Kind
 
 # Characters. prompt_toolkit takes seconds for much longer prompts, and the server's address must stay on the screen.
 _MAX_PROMPT = 200
@@ -47,14 +45,12 @@ class Conversation:
     `question` is the question that the server has asked, or None. `questions` is how many it has asked of the user.
     `has_asked` tells whether it has ever asked one. `has_spoken` tells whether it has said anything since our last
     message; a question that the client answers itself does not count. `has_ended_sending` tells whether `end_sending`
-    was called.
+    was called. `unanswered` is how many lines were sent that nothing has answered.
     """
 
-    def __init__(
-        self, connection: MessageSocket, peer: Peer, tokens: Tokens, screen: Screen, secret: str | None = None
-    ) -> None:
+    def __init__(self, line: Line, screen: Screen, secret: str | None = None) -> None:
         """If `secret` is given, it answers every secret question."""
-        self.connection = connection
+        self.line = line
         self.secret = secret
         self.question: Question | None = None
         self.has_spoken = False
@@ -62,29 +58,25 @@ class Conversation:
         self.has_ended_sending = False
         self.questions = 0
         self.last_was_error = False
-        self._peer = peer
-        self._tokens = tokens
+        self.unanswered = 0
+        self._peer = line.peer
         self._screen = screen
-        self._answers: list[tuple[Kind, str]] = []
+        self._answers: list[Message] = []
         self._new_token: str | None = None
         self._has_ever_spoken = False
         self._was_let_in = False
         self._was_refused = False
-
-    @property
-    def peer(self) -> str:
-        """Return the server as the user knows it, and whether TLS protects the connection."""
-        return f"{self._peer.server} (TLS)" if self._peer.has_tls else f"{self._peer.server} (no TLS)"
+        self._was_sent_away = False
 
     @property
     def has_credentials(self) -> bool:
         """Return whether the client can log in by itself, with a token or a given secret."""
-        return self.secret is not None or bool(self._tokens.get())
+        return self.secret is not None or bool(self.line.tokens.get())
 
     @property
     def has_ended(self) -> bool:
         """Return whether the server has closed the connection."""
-        return self.connection.has_ended
+        return self.line.has_ended
 
     @property
     def has_answers(self) -> bool:
@@ -97,7 +89,7 @@ class Conversation:
         Raise what the socket raises, UnexpectedKind, and TrustError for a secret question without TLS. Raise
         ConnectionLost also if the server closes the connection before its first text.
         """
-        for message in self.connection.receive_waiting():
+        for message in self.line.take_in():
             self._receive(message)
         self._keep_token()
         if self.has_ended and not self._has_ever_spoken and not self.has_ended_sending:
@@ -108,20 +100,21 @@ class Conversation:
         answers, self._answers = self._answers, []
         if self.has_ended_sending:
             return  # the question came after our end, and gets no answer
-        for kind, text in answers:
-            self._send(kind, text)
+        for answer in answers:
+            self._send(answer)
 
     def send(self, line: str) -> None:
         """Send a line that the user typed. If there is a question, the line is the answer."""
         self.question = None
         self.has_spoken = False
-        self._send(Kind.TEXT, line)
+        self.unanswered += 1
+        self._send(Message(Kind.TEXT, line))
 
     def end_sending(self) -> None:
         """Tell the server that nothing more comes. What it still says can be taken in."""
         self.has_ended_sending = True
         try:
-            self.connection.end_sending()
+            self.line.end_sending()
         except ConnectionLost:
             self.take_in()  # the server may have sent the reason
             raise
@@ -140,30 +133,41 @@ class Conversation:
             return ExitStatus.UNAVAILABLE
         return ExitStatus.DONE
 
-    def _send(self, kind: Kind, text: str) -> None:
+    @property
+    def may_come_back(self) -> bool:
+        """Return whether the user wants to go on: nobody has refused the user, logged out, or ended our side."""
+        return not (self._was_refused or self._was_sent_away or self.has_ended_sending)
+
+    @property
+    def was_lost(self) -> bool:
+        """Return whether the server has ended the connection without being done.
+
+        With an ERROR it has said why. An end of TLS without one is deliberate; without TLS nobody can tell.
+        """
+        return self.has_ended and self.may_come_back and (self.last_was_error or not self._peer.has_tls)
+
+    def _send(self, message: Message) -> None:
         try:
-            message = compose(kind, text)
-            self._trace("sent", kind, message)
-            self.connection.send_message(message)
+            self._screen.trace(f"sent {message.kind.value}, {message.size} bytes")
+            self.line.send_message(message)
         except ConnectionLost:
             self.take_in()  # the server may have sent the reason
             raise
 
-    def _trace(self, word: str, kind: Kind, message: str) -> None:
-        self._screen.trace(f"{word} {kind.value}, {len(message.encode())} bytes")
-
-    def _receive(self, message: str) -> None:
-        kind, text = parse(message, FROM_SERVER)
-        self._trace("received", kind, message)
+    def _receive(self, message: Message) -> None:
+        kind, text = message.kind, message.text
+        self._screen.trace(f"received {kind.value}, {message.size} bytes")
         if kind is Kind.GET_TOKEN:
             self.has_asked = True
             self._keep_token()
-            self._answer(Kind.TOKEN, self._tokens.get())
+            self._answer(Message(Kind.TOKEN, self.line.tokens.get()))
             return
         if kind is Kind.SET_TOKEN:
             self._new_token = text
+            self._was_sent_away = not text
             return
         self.has_spoken = self._has_ever_spoken = True
+        self.unanswered = max(0, self.unanswered - 1)
         last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
         if kind is Kind.TEXT:
             self._was_let_in, self._was_refused = True, False
@@ -180,7 +184,7 @@ class Conversation:
         """Store the new token. Of several, only the last is stored, since each one costs writing a file."""
         if self._new_token is not None:
             token, self._new_token = self._new_token, None
-            self._tokens.set(token)
+            self.line.tokens.set(token)
 
     def _filter(self, text: str) -> str:
         longest = self._screen.longest
@@ -198,14 +202,14 @@ class Conversation:
             )
         if is_secret and self.secret is not None:
             self.question = None
-            self._answer(Kind.TEXT, self.secret)
+            self._answer(Message(Kind.TEXT, self.secret))
             return
         # A hostile prompt may say "[sudo] password": show which server gets the secret.
         self.question = Question(f"[{self._peer.server}] {prompt}" if is_secret else prompt, is_secret)
         self.questions += 1
 
-    def _answer(self, kind: Kind, text: str) -> None:
+    def _answer(self, answer: Message) -> None:
         if len(self._answers) == _MAX_ANSWERS:
             raise ProtocolError("the server asks again and again without waiting for an answer")
         self.has_spoken = False
-        self._answers.append((kind, text))
+        self._answers.append(answer)

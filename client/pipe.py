@@ -96,6 +96,8 @@ class Patience:
     seconds: float = 30.0
     follows: bool = False
     """Whether our side stays open at the end of the input."""
+    answers: bool = True
+    """Whether a question takes a line. After a lost connection none does: the lines are meant for something else."""
 
 
 def converse(conversation: Conversation, lines: Lines, patience: Patience = Patience()) -> ExitStatus:
@@ -123,25 +125,27 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
                 conversation.end_sending()
                 continue
             if silence >= patience.seconds:
-                _raise_for_question(conversation)
+                _raise_for_question(conversation, "and the input has ended")
                 raise Unavailable("the server has said nothing for {seconds:g} seconds", seconds=patience.seconds)
             left = min(delay, patience.seconds) - silence
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
+            if not patience.answers:
+                _raise_for_question(conversation, "after the connection was lost")
             if conversation.question is not None and conversation.questions <= sent:
                 conversation.question = None  # a line and the question crossed: the server takes the line
     if lines.is_waiting and not conversation.last_was_error:
         raise ConnectionLost("the server closed the connection before all lines were sent")
     if lines.has_ended:
-        _raise_for_question(conversation)
+        _raise_for_question(conversation, "and the input has ended")
     return conversation.result()
 
 
-def _raise_for_question(conversation: Conversation) -> None:
+def _raise_for_question(conversation: Conversation, when: str) -> None:
+    """Raise NotPermitted if there is a question."""
     if conversation.question is not None:
-        raise NotPermitted(
-            "the server asks {prompt!r}, and the input has ended", prompt=conversation.question.prompt.strip()
-        )
+        prompt = conversation.question.prompt.strip()
+        raise NotPermitted("the server asks {prompt!r}, {when}", prompt=prompt, when=when)
 
 
 def _delay_of_end(conversation: Conversation) -> float:
@@ -171,15 +175,15 @@ def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bo
     """Wait for the server, and for input if no line waits. Return whether the server spoke or the input ended."""
     wants_input = not lines.is_waiting and not lines.has_ended
     poller = select.poll()
-    poller.register(conversation.connection, select.POLLIN)
+    poller.register(conversation.line, select.POLLIN)
     if wants_input:
         poller.register(lines.descriptor, select.POLLIN)
-    if conversation.connection.has_waiting:
+    if conversation.line.has_waiting:
         seconds = 0
     ready = dict(poller.poll(poll_milliseconds(seconds)))
     if wants_input and lines.descriptor in ready:
         lines.read()
-    if conversation.connection.fileno() in ready or conversation.connection.has_waiting:
+    if conversation.line.fileno() in ready or conversation.line.has_waiting:
         conversation.take_in()
         conversation.send_answers()
         return True

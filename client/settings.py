@@ -1,10 +1,11 @@
-"""The client's configuration: four keys, checked without pydantic, which would double the time to start."""
+"""The client's configuration: five keys, checked without pydantic, which would double the time to start."""
 
 import contextlib
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
+from client.trust import authority_problem
 from common import PROJECT_ROOT, yamlfile
 from common.addresses import may_be_host
 from common.errors import ConfigurationError, Problem
@@ -16,12 +17,13 @@ _TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
 
 @dataclass(frozen=True)
 class Settings:
-    """The values of conf/client.yaml. `max_message` is in bytes."""
+    """The values of conf/client.yaml. `max_message` is in bytes; `ca` is a file, from the project's root."""
 
     host: str = "127.0.0.1"
     port: int = 9090
     tls: bool = True
     max_message: int = 16_777_216
+    ca: str = ""
 
 
 def load(path: Path) -> Settings:
@@ -54,4 +56,6 @@ def _check(key: str, value: Any, wanted: Any) -> str | None:
         return "must be from 1 to 65535"
     if key == "max_message" and not 1 <= value <= 67_108_864:
         return "must be from 1 to 67108864"
+    if key == "ca" and value and (wrong := authority_problem(PROJECT_ROOT / value)):
+        return wrong
     return None

@@ -83,9 +83,9 @@ class _QuestionChanged(Exception):
 class Terminal:
     """The conversation with the user on the terminal."""
 
-    def __init__(self, conversation: Conversation, screen: TerminalScreen, history: Path | None) -> None:
+    def __init__(self, screen: TerminalScreen, history: Path | None) -> None:
         """`history` is the file of typed lines, or None for no history. Answers to questions are never stored."""
-        self._conversation = conversation
+        self._conversation: Conversation
         self._screen = screen
         stream = terminal() or sys.stderr
         # Do not ask the terminal for the position of its cursor: some do not answer, and a warning would be printed.
@@ -99,12 +99,16 @@ class Terminal:
         self._failure: BaseException | None = None
         self._is_over = False
 
-    async def converse(self) -> ExitStatus:
+    async def converse(self, conversation: Conversation) -> ExitStatus:
         """Talk until the user leaves, with `exit` or Ctrl-D, or the server closes the connection. Return the status.
 
-        Raise what the socket raises, and KeyboardInterrupt on Ctrl-C.
+        A line that was being typed when an earlier conversation ended is there again. Raise what the socket raises,
+        and KeyboardInterrupt on Ctrl-C.
         """
-        conversation = self._conversation
+        self._conversation = conversation
+        self._received = asyncio.Event()
+        self._failure = None
+        self._is_over = False
         with _exit_on_signals(), self._listening(), self._without_echo():
             await self._wait_for_answer(_ANSWER_SECONDS, to_a_question=True)
             while not conversation.has_ended:
@@ -138,7 +142,7 @@ class Terminal:
     @contextlib.contextmanager
     def _listening(self) -> Iterator[None]:
         """Read from the server inside."""
-        if self._conversation.connection.has_waiting:
+        if self._conversation.line.has_waiting:
             self._loop.call_soon(self._take_in)
         else:
             self._listen()
@@ -146,7 +150,7 @@ class Terminal:
             yield
         finally:
             self._is_over = True
-            self._loop.remove_reader(self._conversation.connection.fileno())
+            self._loop.remove_reader(self._conversation.line.fileno())
             self._screen.print_waiting()
 
     @contextlib.contextmanager
@@ -170,7 +174,7 @@ class Terminal:
 
     def _listen(self) -> None:
         if not self._is_over:
-            self._loop.add_reader(self._conversation.connection.fileno(), self._take_in)
+            self._loop.add_reader(self._conversation.line.fileno(), self._take_in)
 
     def _take_in(self) -> None:
         """Read once, then pause as long as that took.
@@ -178,7 +182,7 @@ class Terminal:
         So a server that floods gets half of the time, and the keyboard the other half.
         """
         start = self._loop.time()
-        self._loop.remove_reader(self._conversation.connection.fileno())
+        self._loop.remove_reader(self._conversation.line.fileno())
         conversation = self._conversation
         question = conversation.question
         try:

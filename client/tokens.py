@@ -1,4 +1,5 @@
-"""The tokens that servers have given, like cookies: each one belongs to a host, a port and a certificate.
+"""The tokens that servers have given, like cookies: each one belongs to a host, a port and a certificate, or
+to the fact that an authority signs for it.
 
 So a token from a connection with TLS is never sent on one without TLS. Where others can listen, there are no tokens
 at all. This module knows no sockets.
@@ -10,6 +11,7 @@ from client.trust import Endpoint, Peer
 _FILE = "tokens.json"
 _MAX_TOKEN = 4096  # characters
 WITHOUT_TLS = "no TLS"
+CERTIFIED = "certified"  # by an authority: the token outlives a renewal of the certificate
 
 
 class Tokens:
@@ -18,7 +20,7 @@ class Tokens:
     def __init__(self, state: State, peer: Peer) -> None:
         self._state = state
         self._peer = peer
-        self._key = f"{peer.server} {peer.certificate}"
+        self._key = f"{peer.server} {CERTIFIED if peer.is_certified else peer.certificate}"
 
     def get(self) -> str:
         """Return the token, or an empty text if there is none that may be sent."""

@@ -4,12 +4,15 @@ It decides before anything is sent. It knows no sockets and no terminal.
 """
 
 import re
+import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 from client.state import State, StateFolder
 from common.addresses import format_endpoint
 from common.errors import TrustError, UsageError
+from common.wire.tls import client_context
 
 _FILE = "servers.json"
 _FINGERPRINT = re.compile(r"SHA256:[A-Za-z0-9+/]{43}")
@@ -40,14 +43,16 @@ class Endpoint:
 
 @dataclass(frozen=True)
 class Peer:
-    """The server at the other end, after it is trusted. `certificate` is its fingerprint; tokens belong to it.
+    """The server at the other end, after it is trusted. `certificate` is its fingerprint.
 
     `is_private` tells that others cannot listen: the connection has TLS, or the server is on this machine.
+    `is_certified` tells that an authority has signed for the certificate.
     """
 
     server: Endpoint
     certificate: str
     is_private: bool
+    is_certified: bool = False
 
     @property
     def has_tls(self) -> bool:
@@ -56,11 +61,15 @@ class Peer:
 
 @dataclass(frozen=True)
 class Policy:
-    """The decision about an unknown certificate. `confirm` asks the user; None means not to ask."""
+    """The decision about a certificate. `confirm` asks the user about an unknown one; None means not to ask.
+
+    With `authority`, a file, the certificate must be signed by one in it and name the host, and nothing else counts.
+    """
 
     pin: str | None = None
     accept_new: bool = False
     confirm: Callable[[str], bool] | None = None
+    authority: Path | None = None
 
 
 class Trust:
@@ -123,3 +132,14 @@ def checked_pin(text: str) -> str:
             text=text[:60],
         )
     return text
+
+
+def authority_problem(file: Path) -> str | None:
+    """Return why `file` cannot be used as the authorities of certificates, or None."""
+    try:
+        client_context(file)
+    except ssl.SSLError:
+        return "there is no certificate in PEM in it"
+    except OSError as error:
+        return f"cannot be read: {error.strerror}"
+    return None

@@ -1,7 +1,7 @@
 """TLS for both sides: between messages and wire, the TLS contexts, and the fingerprint of a certificate.
 
-Trust is by fingerprint, as with ssh: there is no authority, and the client checks the certificate itself
-(client/trust.py). This module neither makes certificates nor stores them.
+Trust is by fingerprint, as with ssh, which the client checks itself (client/trust.py), unless the user names an
+authority. This module neither makes certificates nor stores them.
 """
 
 import base64
@@ -10,7 +10,7 @@ import hashlib
 import ssl
 from pathlib import Path
 
-from common.errors import ConnectionLost, HandshakeFailed
+from common.errors import ConnectionLost, HandshakeFailed, TrustError
 
 # How an end of the stream without close_notify is told: the second by CPython 3.11.2, as Debian 12 has it.
 _ENDED = (ssl.SSLEOFError, ssl.SSLZeroReturnError)
@@ -44,7 +44,8 @@ class Tls:
     def shake_hands(self, data: bytes) -> None:
         """Continue the handshake with bytes that have come. `is_agreed` tells whether it is done.
 
-        What must be sent is in `leaving`, also after an error. Raise HandshakeFailed if the handshake fails.
+        What must be sent is in `leaving`, also after an error. Raise HandshakeFailed if the handshake fails, and
+        TrustError if an authority does not sign for the peer.
         """
         self._arrived.write(data)
         try:
@@ -143,7 +144,9 @@ _NOT_TLS = {
 }
 
 
-def _explained(error: ssl.SSLError) -> HandshakeFailed:
+def _explained(error: ssl.SSLError) -> HandshakeFailed | TrustError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return TrustError("{reason}", reason=error.verify_message)
     reason = error.reason or error.strerror or str(error)
     if reason in _NOT_TLS:
         return HandshakeFailed("the peer does not speak TLS")
@@ -173,11 +176,19 @@ def _no_passphrase() -> str:
     raise ValueError("the key is encrypted, and nobody is there to be asked for its passphrase")
 
 
-def client_context() -> ssl.SSLContext:
-    """Return a context for a client, with TLS 1.2 or newer. The client must check the fingerprint before it sends."""
+def client_context(authority: Path | None = None) -> ssl.SSLContext:
+    """Return a context for a client, with TLS 1.2 or newer.
+
+    With `authority`, a file, the handshake raises TrustError unless one in it has signed the certificate, and that
+    names the host. Without it, the client must check the fingerprint before it sends. Raise OSError (ssl.SSLError is
+    one) if the file cannot be used.
+    """
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
+    if authority is None:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    else:
+        context.load_verify_locations(authority)
     return context

@@ -1,6 +1,7 @@
 """How the client handles each message, and the status of a conversation."""
 
 from client.conversation import Conversation, Question
+from client.line import Line
 from client.state import State
 from client.tokens import Tokens
 from client.trust import Endpoint, Peer
@@ -22,7 +23,7 @@ class ConversationTests(PorterTestCase):
     longest: int | None = 10_000
 
     def conversation(self, peer: Peer) -> Conversation:
-        return Conversation(self.ours, peer, Tokens(State(None, self.fail), peer), self)
+        return Conversation(Line(self.ours, peer, Tokens(State(None, self.fail), peer)), self)
 
     def show(self, text: str) -> None:
         self.shown.append(text)
@@ -138,7 +139,7 @@ class ConversationTests(PorterTestCase):
             self.talk.secret = secret
             with self.assertRaisesRegex(TrustError, "h:1 asks for a secret without TLS"):
                 self.hear((Kind.SECRET, "Password: "))
-        self.talk.connection.close()
+        self.talk.line.connection.close()
         self.assertIsNone(self.peer.receive_message())
 
     def test_a_long_text_and_a_long_prompt_are_cut(self) -> None:

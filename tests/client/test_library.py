@@ -8,7 +8,8 @@ import threading
 from typing import Any
 from unittest import mock
 
-from client.library import Access, Client, Message
+from client.library import Access, Client
+from client.line import Message
 from client.trust import Endpoint
 from common import PROJECT_ROOT
 from common.errors import DeadlineExceeded, NotPermitted, PeerClosed, TrustError, Unavailable

@@ -7,6 +7,7 @@ import threading
 import time
 
 from client.conversation import Conversation
+from client.line import Line
 from client.pipe import Lines, Patience, PipeScreen, converse
 from client.state import State
 from client.tokens import Tokens
@@ -36,7 +37,7 @@ class Pipe(PorterTestCase):
 
     def start(self, secret: str | None = None, patience: Patience | None = None) -> threading.Thread:
         peer = Peer(Endpoint("h", 1), "c", is_private=True)
-        conversation = Conversation(self.ours, peer, Tokens(State(None, self.fail), peer), PipeScreen(), secret)
+        conversation = Conversation(Line(self.ours, peer, Tokens(State(None, self.fail), peer)), PipeScreen(), secret)
 
         def run() -> None:
             try:
