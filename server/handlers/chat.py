@@ -18,6 +18,8 @@ _FIRST_ROOM = "lobby"
 _ROOM_NAME = re.compile(r"(?:[^\W_]|-){1,32}")
 _LONGEST_LINE = 4096  # bytes
 _A_SECOND, _BURST = 20, 100  # lines of one member
+# Bytes of one member: whoever reads 100 KiB a second is never `limits.max_unsent` behind a member that floods.
+_BYTES_A_SECOND, _BYTES_BURST = _A_SECOND * _LONGEST_LINE, 131_072
 
 
 class ChatHandler(AuthHandler):
@@ -32,6 +34,7 @@ class ChatHandler(AuthHandler):
         super().__init__(request, client_address, server, mode)
         self.room = _FIRST_ROOM
         self._pace = Pace(_A_SECOND, _BURST)
+        self._bytes = Pace(_BYTES_A_SECOND, _BYTES_BURST)
 
     @classmethod
     def share(cls, options: Any, resources: Resources) -> "Rooms[ChatHandler]":
@@ -45,9 +48,11 @@ class ChatHandler(AuthHandler):
     def reply(self, text: str) -> None:
         """is said to all in the room"""
         self._pace.keep(self.request)
-        if text and (text.splitlines() != [text] or len(text.encode()) > _LONGEST_LINE):
+        size = len(text.encode())
+        if text and (text.splitlines() != [text] or size > _LONGEST_LINE):
             self.error(f"a line has no line break, and {_LONGEST_LINE} bytes at most")
         elif text:
+            self._bytes.keep(self.request, size)
             self.say_to_all(f"{self.user.name}: {text}")
 
     def say_to_all(self, line: str) -> None:

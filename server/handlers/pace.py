@@ -13,10 +13,10 @@ class Pace:
         self._burst = self._credit = burst
         self._counted_at = time.monotonic()
 
-    def keep(self, request: Request) -> None:
-        """Count a step; wait a moment if there is no credit for it. Nothing is read from the client meanwhile."""
+    def keep(self, request: Request, steps: int = 1) -> None:
+        """Count steps; wait a moment if there is no credit for them. Nothing is read from the client meanwhile."""
         now = time.monotonic()
-        self._credit = min(self._burst, self._credit + (now - self._counted_at) * self._a_second) - 1
+        self._credit = min(self._burst, self._credit + (now - self._counted_at) * self._a_second) - steps
         self._counted_at = now
         if self._credit < 0:
             request.step_aside()

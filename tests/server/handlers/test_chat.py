@@ -1,12 +1,14 @@
 """The chat mode: rooms, their last lines, who comes and goes, and how quickly one may talk; without and with TLS."""
 
+import socket
 import threading
 import time
 from typing import Any
 
 from common.wire.framing import encode
 from common.wire.kinds import Kind, compose
-from tests.support import QUICK_HASHES, PorterTestCase, RunningServer, Talker, scaled, send_bytes
+from common.wire.sockets import MessageSocket
+from tests.support import PATIENCE, QUICK_HASHES, PorterTestCase, RunningServer, Talker, scaled, send_bytes
 
 
 class Behaviour:
@@ -157,7 +159,29 @@ class Behaviour:
 
 
 class Plain(Behaviour, PorterTestCase):
-    """Without TLS."""
+    def test_whoever_reads_100_kib_a_second_is_not_ended_for_a_member_that_floods(self) -> None:
+        with self.chat() as server:
+            slow = socket.socket()
+            self.addCleanup(slow.close)
+            slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)  # the kernel shall not read in its place
+            slow.settimeout(PATIENCE)
+            slow.connect(("127.0.0.1", server.port))
+            Talker(self, MessageSocket(slow)).register("Slow")
+            slow.settimeout(PATIENCE)
+            flooder = self.enter(server, "Flo")
+            lines = encode(compose(Kind.TEXT, "x" * 4096)) * 150
+            flood = threading.Thread(target=send_bytes, args=[flooder.connection, lines])
+            listen = threading.Thread(target=lambda: [flooder.next() for _ in range(150)])
+            flood.start()
+            listen.start()
+            start, read, pause = time.monotonic(), 0, threading.Event()
+            while read < 150 * 4096:
+                data = slow.recv(10_240)
+                self.assertTrue(data, f"ended after {read} bytes")
+                read += len(data)
+                pause.wait(max(0.0, read / 102_400 - (time.monotonic() - start)))
+            flood.join()
+            listen.join()
 
 
 class Secure(Behaviour, PorterTestCase):
