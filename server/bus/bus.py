@@ -149,7 +149,7 @@ class Bus:
                     break
         except Unavailable as error:
             if self._failure is None:
-                LOG.error("what is said here is not heard elsewhere: %s", error)
+                LOG.warning("what is said here is not heard elsewhere: %s", error)
             self._failure, self._next_try = error, time.monotonic() + _INTERVAL
             raise
         if self._failure is not None:

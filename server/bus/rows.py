@@ -45,7 +45,7 @@ class Rows:
         self._beaten_at: float | None = None  # by the store's clock
 
     def append(self, entries: Sequence[tuple[str, str]]) -> None:
-        with self._store.writing() as transaction:
+        with self._store.writing(_CHANNEL) as transaction:
             rows = [{"origin": self.origin, "topic": topic, "text": said.encode()} for topic, said in entries]
             transaction.execute(bus_entries.insert(), rows)
             transaction.execute(text(f"NOTIFY {_CHANNEL}"))
@@ -84,14 +84,14 @@ class Rows:
             self._listener.close()
         self._waker.close()
         try:
-            with self._store.writing() as transaction:
+            with self._store.writing(_CHANNEL) as transaction:
                 transaction.execute(delete(bus_processes).where(bus_processes.c.origin == self.origin))
         except StoreUnavailable as error:
             LOG.warning("the other servers will miss this one in %d seconds only: %s", _LOST, error)
 
     def _beat(self) -> None:
         """Give a sign of life, tell of servers that give none any more, and remove old rows."""
-        with self._store.writing() as transaction:
+        with self._store.writing(_CHANNEL) as transaction:
             now = self._store.now(transaction)
             alive = update(bus_processes).where(bus_processes.c.origin == self.origin).values(seen=now)
             if not transaction.execute(alive).rowcount:
@@ -119,7 +119,7 @@ class Rows:
         ):  # the next turn tells of a fault
             listener = self._store.listen(_CHANNEL)
             opened.callback(listener.close)
-            with self._store.writing() as transaction:
+            with self._store.writing(_CHANNEL) as transaction:
                 transaction.execute(text(f"NOTIFY {_CHANNEL}"))
             select.select([listener], [], [], _PATIENCE)
             if listener.take_in():

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from server.identity.watcher import Watcher
     from server.store.database import Store
 
+_OWN_CONNECTIONS = 1
+"""Connections to the store that the watcher and the bus have for themselves."""
+
 _Kept = TypeVar("_Kept")
 
 
@@ -40,12 +43,18 @@ class Resources:
         registration_limits: RegistrationLimits,
         hash_threads: int | None = None,
         shared_memory: "SharedMemory | None" = None,
+        store_pool: int = 5,
     ) -> None:
-        """Open nothing. A worker has `shared_memory` with the others."""
+        """Open nothing. A worker has `shared_memory` with the others.
+
+        `store_pool` is how many connections a process may have to a PostgreSQL store.
+        """
         self._store_url = store_url
+        self._store_pool = store_pool
         self._hash_threads = hash_threads
         self._shared_memory = shared_memory
         self._kept: dict[str, Any] = {}
+        self._name: str | None = None  # of the server, among those on a shared store
         self._opened = ExitStack()
         self.registration_limits = registration_limits
 
@@ -56,7 +65,13 @@ class Resources:
         """Return the database. Raise StoreUnavailable if it cannot be opened."""
         from server.store.database import Store
 
-        return self._opened.enter_context(closing(Store(self._store_url)))
+        pool = (max(1, self._store_pool - _OWN_CONNECTIONS),) if self.is_shared else ()
+        return self._opened.enter_context(closing(Store(self._store_url, *pool)))
+
+    @property
+    def is_shared(self) -> bool:
+        """Return whether other machines may use the store."""
+        return self._store_url.startswith("postgresql")
 
     @cached_property
     def watcher(self) -> "Watcher":
@@ -82,6 +97,19 @@ class Resources:
 
         return self._opened.enter_context(closing(Bus(self._carrier())))
 
+    def enlist(self, name: str, fingerprint: str) -> list[str]:
+        """Note that a server of this name runs on a shared store, until `close`. Return those of another certificate.
+
+        Raise StoreUnavailable if the store fails.
+        """
+        from server.store import fleet
+
+        differing = fleet.enlist(self._second_store, name, fingerprint)
+        if self._name is None:
+            self._name = name
+            self._opened.callback(fleet.strike_off, self._second_store, name)
+        return differing
+
     def kept(self, key: str, make: Callable[[], _Kept]) -> _Kept:
         """Return what outlives a reload, by its key; it is made at the first call."""
         if key not in self._kept:
@@ -90,7 +118,7 @@ class Resources:
         return kept
 
     def _carrier(self) -> "Carrier":
-        if self._store_url.startswith("postgresql"):
+        if self.is_shared:
             from server.bus.rows import Rows
 
             return Rows(self._second_store)
@@ -105,7 +133,7 @@ class Resources:
         """Return the store of the watcher and the bus: a flood of logins would take all connections of the other."""
         from server.store.database import Store
 
-        return self._opened.enter_context(closing(Store(self._store_url)))
+        return self._opened.enter_context(closing(Store(self._store_url, _OWN_CONNECTIONS)))
 
     def close(self) -> None:
         """Close the opened resources, the last one first."""

@@ -7,12 +7,13 @@ insert would be a race.
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import Connection, Select, bindparam, delete, func, select, update
+from sqlalchemy import Connection, Row, Select, bindparam, delete, func, select, update
 
 from common.addresses import source
 from common.errors import Refusal
 from server.identity.names import AccountName, refuse_malformed, skeletons
 from server.identity.registrations import refuse_too_many
+from server.identity.revocations import REVISION
 from server.settings import RegistrationLimits
 from server.store.database import Store
 from server.store.tables import accounts, logins
@@ -21,12 +22,14 @@ from server.store.tables import skeletons as skeleton_table
 # The queries of a login are built once: to build one takes three times as long as to run it.
 _BY_ID = select(accounts).where(accounts.c.id == bindparam("account_id"))
 _BY_NAME = select(accounts).where(accounts.c.canonical == bindparam("canonical"))
-_LOGIN_FROM_SOURCE = (
+_HAS_LOGIN_FROM_SOURCE = (
     select(logins.c.last)
-    .join(accounts)
-    .where(accounts.c.canonical == bindparam("canonical"), logins.c.source == bindparam("from_source"))
-    .limit(1)
+    .where(logins.c.account_id == accounts.c.id, logins.c.source == bindparam("from_source"))
+    .exists()
+    .label("is_familiar")
 )
+_BY_NAME_WITH_SOURCE = select(accounts, _HAS_LOGIN_FROM_SOURCE).where(accounts.c.canonical == bindparam("canonical"))
+_WITH_REVISION = select(accounts, REVISION.label("revision")).where(accounts.c.id == bindparam("account_id"))
 _LAST_NAME = (
     select(accounts.c.name)
     .join(logins)
@@ -75,6 +78,18 @@ class Accounts:
 
     def get(self, transaction: Connection, account_id: int) -> Account | None:
         return _find_account(transaction, _BY_ID, {"account_id": account_id})
+
+    def find_from(self, transaction: Connection, canonical: str, address: str) -> tuple[Account | None, bool]:
+        """Return an account, and whether its owner has logged in before from the source of this address."""
+        row = transaction.execute(
+            _BY_NAME_WITH_SOURCE, {"canonical": canonical, "from_source": source(address)}
+        ).one_or_none()
+        return (None, False) if row is None else (_account(row), bool(row.is_familiar))
+
+    def get_with_revision(self, transaction: Connection, account_id: int) -> tuple[Account | None, int]:
+        """Return an account, and the number of the latest revocation."""
+        row = transaction.execute(_WITH_REVISION, {"account_id": account_id}).one_or_none()
+        return (None, 0) if row is None else (_account(row), row.revision)
 
     def refuse_too_many(self, transaction: Connection, address: str) -> None:
         """Raise Refusal, which names the limit, if no more accounts may be registered from `address` now."""
@@ -132,11 +147,6 @@ class Accounts:
         row = {"account_id": account_id, "address": address, "source": source(address), "last": now}
         transaction.execute(self._upsert_login, row)
 
-    def is_familiar(self, transaction: Connection, canonical: str, address: str) -> bool:
-        """Return whether the owner of the name has logged in before from the source of this address."""
-        parameters = {"canonical": canonical, "from_source": source(address)}
-        return transaction.scalar(_LOGIN_FROM_SOURCE, parameters) is not None
-
     def last_name_at(self, transaction: Connection, address: str) -> str | None:
         """Return the name that last logged in from this address, or None.
 
@@ -154,8 +164,10 @@ class Accounts:
 
 def _find_account(transaction: Connection, query: Select[Any], parameters: dict[str, Any]) -> Account | None:
     row = transaction.execute(query, parameters).one_or_none()
-    if row is None:
-        return None
+    return None if row is None else _account(row)
+
+
+def _account(row: Row[Any]) -> Account:
     return Account(row.id, row.name, row.canonical, row.password_hash, row.password_version, row.disabled)
 
 

@@ -8,7 +8,7 @@ from sqlalchemy import and_, delete, func, or_, select, update
 from server.identity.lockout import ELSEWHERE
 from server.identity.sessions import PREVIOUS_TOKEN_LIFETIME
 from server.store.database import Store
-from server.store.tables import accounts, addresses, failures, logins, revocations, sessions
+from server.store.tables import accounts, addresses, bus_processes, failures, logins, revocations, servers, sessions
 
 _HOUR = 3600.0
 _DAY = 86400.0
@@ -21,6 +21,8 @@ _PAST = (  # times at which something happened, so they cannot lie in the future
     sessions.c.created,
     sessions.c.last_used,
     revocations.c.created,
+    bus_processes.c.seen,
+    servers.c.seen,
 )
 
 

@@ -6,7 +6,7 @@ Each method is one step of the auth handler. Changes that belong together are in
 import contextlib
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from sqlalchemy import Connection
 
@@ -46,11 +46,15 @@ class Logins:
         writes to the store only if a write is due.
         """
         with self.store.reading() as transaction:
-            login, writing_due = self._resume(transaction, token, writing=False)
-        if writing_due:
-            with self.store.writing() as transaction:
-                login, _ = self._resume(transaction, token, writing=True)
-        return login
+            found = self.sessions.find(transaction, token)
+        if found is None:
+            return None
+        if found.renewal_due:
+            return self._renew(token, found.login.canonical)
+        if found.note_due:
+            with self.store.noting() as transaction:
+                self.sessions.note_use(transaction, found.login.session_id)
+        return found.login
 
     def last_name_at(self, address: str) -> str | None:
         """Return the name that last logged in from this address, or None."""
@@ -76,17 +80,16 @@ class Logins:
         time to check the password.
         """
         with self.passwords.turn(source(address)):
-            with self.store.writing() as transaction:
-                found = self.accounts.find(transaction, name)
-                counter, guess = self._count_guess(transaction, name.canonical, address)
+            with self.store.writing(name.canonical) as transaction:
+                found, counter, guess = self._count_guess(transaction, name.canonical, address)
             check_peer()
             account, better_hash = self._verify(found, counter, guess, password)
-        with self.store.writing() as transaction:
-            self._refuse_if_changed(transaction, account)
+        with self.store.writing(name.canonical) as transaction:
+            revision = self._refuse_if_changed(transaction, account)
             if better_hash is not None:
                 self.accounts.set_better_hash(transaction, account.id, better_hash)
             self.lockout.forgive(transaction, counter)
-            return self._open_session(transaction, account, address)
+            return self._open_session(transaction, account, address, revision)
 
     def register(self, name: AccountName, password: str, address: str) -> Login:
         """Add an account and log in its owner.
@@ -100,10 +103,10 @@ class Logins:
             self.accounts.refuse_too_many(transaction, address)
         with self.passwords.turn(source(address)):
             password_hash = self.passwords.hash(password)
-        with self.store.writing() as transaction:
+        with self.store.writing(name.canonical) as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
             self.lockout.forget(transaction, name.canonical)
-            return self._open_session(transaction, account, address)
+            return self._open_session(transaction, account, address, self.revocations.revision(transaction))
 
     def change_password(self, login: Login, present: str, new: str, address: str) -> Login:
         """Change the password, end all sessions of the account, and return a new one.
@@ -113,33 +116,32 @@ class Logins:
         """
         self.passwords.check_new(new)
         with self.passwords.turn(source(address)):
-            with self.store.writing() as transaction:
-                account = self.accounts.get(transaction, login.account_id)
-                if account is None:
+            with self.store.writing(login.canonical) as transaction:
+                account, counter, guess = self._count_guess(transaction, login.canonical, address)
+                if account is None or account.id != login.account_id:
                     raise Refusal("this account does not exist any more")
-                counter, guess = self._count_guess(transaction, account.canonical, address)
             self._verify(account, counter, guess, present)
             password_hash = self.passwords.hash(new)
-        with self.store.writing() as transaction:
+        with self.store.writing(login.canonical) as transaction:
             if self.revocations.has_ended(transaction, login):
                 raise SessionEnded("your session was ended", reason=f"the session of {login.name} was ended")
             self._refuse_if_changed(transaction, account)
             self.lockout.forgive(transaction, counter)
             self.accounts.set_password(transaction, account.id, password_hash)
             self.sessions.end_all(transaction, account.id)
-            changed = self._open_session(transaction, account, address)
+            changed = self._open_session(transaction, account, address, self.revocations.revision(transaction))
         self._end_connections()
         return changed
 
     def log_out(self, login: Login) -> None:
         """End this session, with all its tokens and open connections."""
-        with self.store.writing() as transaction:
+        with self.store.writing(login.canonical) as transaction:
             self.sessions.end(transaction, login.account_id, login.session_id)
         self._end_connections()
 
     def log_out_everywhere(self, login: Login) -> None:
         """End all sessions of the account, with their tokens and open connections."""
-        with self.store.writing() as transaction:
+        with self.store.writing(login.canonical) as transaction:
             self.sessions.end_all(transaction, login.account_id)
         self._end_connections()
 
@@ -148,27 +150,21 @@ class Logins:
         with contextlib.suppress(StoreUnavailable):
             self.watcher.poll()
 
-    def _resume(self, transaction: Connection, token: str, *, writing: bool) -> tuple[Login | None, bool]:
-        # Read the revision first, so that any later revocation ends this login as well: in PostgreSQL each statement
-        # sees the store at a moment of its own.
-        revision = self.revocations.revision(transaction)
-        found = self.sessions.find(transaction, token)
-        account = None if found is None else self.accounts.get(transaction, found.account_id)
-        if found is None or account is None or account.disabled:
-            return None, False
-        new_token = None
-        if writing and found.renewal_due:
-            new_token = self.sessions.renew(transaction, found.session_id)
-        elif writing and found.note_due:
-            self.sessions.note_use(transaction, found.session_id)
-        login = Login(account.id, account.name, found.session_id, revision, new_token)
-        return login, found.renewal_due or found.note_due
+    def _renew(self, token: str, canonical: str) -> Login | None:
+        """Return the login that this token resumes, with a new one, if that is still due."""
+        with self.store.writing(canonical) as transaction:
+            found = self.sessions.find(transaction, token)
+            if found is None or not found.renewal_due:
+                return None if found is None else found.login
+            return replace(found.login, token=self.sessions.renew(transaction, found.login.session_id))
 
-    def _count_guess(self, transaction: Connection, canonical: str, address: str) -> tuple[Counter, Guess]:
+    def _count_guess(
+        self, transaction: Connection, canonical: str, address: str
+    ) -> tuple[Account | None, Counter, Guess]:
         """Count a guess from `address`. The caller holds a turn, so every counted guess is checked."""
-        familiar = self.accounts.is_familiar(transaction, canonical, address)
-        counter = Counter(canonical, source(address) if familiar else ELSEWHERE)
-        return counter, self.lockout.count(transaction, counter)
+        account, is_familiar = self.accounts.find_from(transaction, canonical, address)
+        counter = Counter(canonical, source(address) if is_familiar else ELSEWHERE)
+        return account, counter, self.lockout.count(transaction, counter)
 
     def _verify(
         self, account: Account | None, counter: Counter, guess: Guess, password: str
@@ -183,17 +179,18 @@ class Logins:
             raise Refusal(WRONG, reason=_reason(account, counter, guess))
         return account, better_hash
 
-    def _refuse_if_changed(self, transaction: Connection, account: Account) -> None:
-        """Raise Refusal if the account changed while its password was checked: a hash takes a while."""
-        current = self.accounts.get(transaction, account.id)
+    def _refuse_if_changed(self, transaction: Connection, account: Account) -> int:
+        """Return the latest revocation. Raise Refusal if the account changed while its password was checked."""
+        current, revision = self.accounts.get_with_revision(transaction, account.id)
         if current is None or current.disabled or current.password_version != account.password_version:
             raise Refusal(WRONG, reason=f"{account.name} changed while the password was checked")
+        return revision
 
-    def _open_session(self, transaction: Connection, account: Account, address: str) -> Login:
-        """Open a session and make `address` familiar."""
+    def _open_session(self, transaction: Connection, account: Account, address: str, revision: int) -> Login:
+        """Open a session and make `address` familiar. Nobody else can revoke it before the transaction ends."""
         session_id, token = self.sessions.open(transaction, account.id)
         self.accounts.note_login(transaction, account.id, address)
-        return Login(account.id, account.name, session_id, self.revocations.revision(transaction), token)
+        return Login(account.id, account.name, account.canonical, session_id, revision, token)
 
 
 def _reason(account: Account | None, counter: Counter, guess: Guess) -> str:

@@ -14,17 +14,22 @@ from server.store.database import Store
 from server.store.tables import revocations
 
 _LATEST = select(func.max(revocations.c.number))
+REVISION = func.coalesce(_LATEST.scalar_subquery(), 0)
+"""The number of the latest revocation, 0 if there is none, within another query."""
 
 
 @dataclass(frozen=True)
 class Login:
     """A user who is logged in. `revision` is the latest revocation at the login: only a later one can end it.
 
+    `canonical` is the name as accounts are locked by it.
+
     `token` is the new token for the client to keep, or None if its present one stays valid.
     """
 
     account_id: int
     name: str
+    canonical: str
     session_id: int
     revision: int
     token: str | None
@@ -54,6 +59,8 @@ class Revocations:
         self._store = store
 
     def add(self, transaction: Connection, account_id: int, session_id: int | None = None) -> None:
+        # A reader that has seen one number asks only for later ones, so an earlier one must be committed by then.
+        self._store.lock(transaction, "revocations")
         row = {"account_id": account_id, "session_id": session_id, "created": self._store.now(transaction)}
         transaction.execute(self._store.insert(revocations).values(row))
 

@@ -13,10 +13,10 @@ from typing import Any
 
 from sqlalchemy import Case, Column, Connection, and_, bindparam, case, delete, func, or_, select, update
 
-from server.identity.revocations import Revocations
+from server.identity.revocations import REVISION, Login, Revocations
 from server.settings import SessionOptions
 from server.store.database import Store
-from server.store.tables import sessions
+from server.store.tables import accounts, sessions
 
 PREVIOUS_TOKEN_LIFETIME = 30.0  # seconds
 _LONGEST_TOKEN = 256  # characters
@@ -27,7 +27,11 @@ _IS_PREVIOUS = and_(
     sessions.c.previous_until > bindparam("now"),
     sessions.c.previous_until <= bindparam("latest_end"),
 )
-_BY_TOKEN = select(sessions).where(or_(sessions.c.token_hash == bindparam("hash"), _IS_PREVIOUS), _IS_ALIVE)
+_BY_TOKEN = (
+    select(sessions, accounts.c.name, accounts.c.canonical, REVISION.label("revision"))
+    .join(accounts)
+    .where(or_(sessions.c.token_hash == bindparam("hash"), _IS_PREVIOUS), _IS_ALIVE, ~accounts.c.disabled)
+)
 _IS_OF_OWNER = sessions.c.account_id == bindparam("owner")
 # By number and not by time: sessions of a clock that was ahead must not count as newer than one of today.
 _NEWEST = select(sessions.c.id).where(_IS_OF_OWNER).order_by(sessions.c.id.desc())
@@ -36,10 +40,9 @@ _END_OLDEST = delete(sessions).where(_IS_OF_OWNER, sessions.c.id.not_in(_NEWEST.
 
 @dataclass(frozen=True)
 class Found:
-    """The session that a token opens, and the writes that are due: a new token, or the time of its last use."""
+    """The login that a token resumes, and the writes that are due: a new token, or the time of its last use."""
 
-    session_id: int
-    account_id: int
+    login: Login
     renewal_due: bool
     note_due: bool
 
@@ -69,7 +72,10 @@ class Sessions:
         return session_id, token
 
     def find(self, transaction: Connection, token: str) -> Found | None:
-        """Return the session that `token` opens, or None if the token is unknown, expired or revoked."""
+        """Return what `token` resumes, or None if it is unknown, expired or revoked, or the account is disabled.
+
+        The revision is of the same moment, so that any later revocation ends this login as well.
+        """
         if not 0 < len(token) <= _LONGEST_TOKEN:
             return None
         now = self._store.now(transaction)
@@ -82,8 +88,7 @@ class Sessions:
         is_from_future = max(row.created, row.token_issued, row.last_used) > now
         is_previous = row.token_hash != token_hash
         return Found(
-            session_id=row.id,
-            account_id=row.account_id,
+            login=Login(row.account_id, row.name, row.canonical, row.id, row.revision, None),
             renewal_due=is_previous or row.token_issued <= now - self._options.renew_after,
             note_due=is_from_future or row.last_used <= now - min(60.0, self._options.idle / 10),
         )

@@ -39,7 +39,7 @@ class Visitors:
         Raise Refusal if the text cannot be a name, or if there are too many names.
         """
         name = label(typed)
-        with self._store.writing() as transaction:
+        with self._store.writing(f"address {source(address)}") as transaction:
             now = self._store.now(transaction)
             _correct_future(transaction, source(address), now)
             refuse_too_many(transaction, addresses, self._limits, source(address), now)

@@ -122,7 +122,7 @@ class Watcher:
                 failing = False
             except StoreUnavailable as error:
                 if not failing:
-                    LOG.error("cannot see which sessions are ended elsewhere: %s", error)
+                    LOG.warning("cannot see which sessions are ended elsewhere: %s", error)
                 failing = True
             except Exception:  # this thread must survive any error of one round
                 LOG.exception("the watcher failed")

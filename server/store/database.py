@@ -33,10 +33,10 @@ from server.store.tables import TABLES, mode_steps
 _ENGINE_OPTIONS: dict[str, Any] = {
     "pool_timeout": 2,  # seconds
     "hide_parameters": True,  # the values of a statement can be secret; no error and no traceback shows them
-    "pool_size": 15,
     "max_overflow": 0,
     "pool_use_lifo": True,
 }
+_POOL = 15
 
 
 Step = str | Callable[[Connection], object]
@@ -83,16 +83,14 @@ def check_url(text: str) -> str | None:
 class Store:
     """An open database. All methods raise StoreUnavailable if the database cannot be used."""
 
-    def __init__(self, url: str) -> None:
-        """Open the database at `url`, and make the file and the tables if they are missing.
+    def __init__(self, url: str, pool: int = _POOL) -> None:
+        """Open the database at `url`, with `pool` connections at most; make file and tables if they are missing.
 
         Raise WrongStoreVersion if the tables are older or newer than this program.
         """
-        self._engine = open_engine(url)
-        is_sqlite = self._engine.dialect.name == "sqlite"
-        self.insert: Callable[[Table], Any] = sqlite_dialect.insert if is_sqlite else postgresql_dialect.insert
-        self._reader = self._engine.execution_options(writes=False)
-        self._writer = self._engine.execution_options(writes=True)
+        self._engine = open_engine(url, pool)
+        self._is_sqlite = self._engine.dialect.name == "sqlite"
+        self.insert: Callable[[Table], Any] = sqlite_dialect.insert if self._is_sqlite else postgresql_dialect.insert
         try:
             with self.writing() as connection:
                 versions.prepare(connection)
@@ -103,18 +101,30 @@ class Store:
 
     @contextmanager
     def reading(self) -> Iterator[Connection]:
-        """Hold a read-only transaction inside."""
-        with transaction(self._reader) as connection:
+        """Read inside. On PostgreSQL each statement sees the store at a moment of its own."""
+        with transaction(self._engine, None) as connection:
             yield connection
 
     @contextmanager
-    def writing(self) -> Iterator[Connection]:
+    def writing(self, subject: str | None = None) -> Iterator[Connection]:
         """Hold a writing transaction inside. The end of the block commits it; an error undoes all of it.
 
-        Only one runs at a time, on both databases, so the rows that it has read do not change before it ends.
+        Only one runs at a time, so the rows that it has read do not change before it ends. On PostgreSQL, writers of
+        different subjects, for example of two accounts, run at the same time; without a subject one runs alone.
         """
-        with transaction(self._writer) as connection:
+        with transaction(self._engine, subject or True) as connection:
             yield connection
+
+    @contextmanager
+    def noting(self) -> Iterator[Connection]:
+        """Write one statement inside that depends on nothing that was read, and locks nothing but its rows."""
+        with transaction(self._engine, self._is_sqlite) as connection:
+            yield connection
+
+    def lock(self, transaction: Connection, subject: str) -> None:
+        """Let no other transaction that does the same go on before this one ends. SQLite has one writer anyway."""
+        if not self._is_sqlite:
+            transaction.exec_driver_sql(postgresql.lock(subject))
 
     def migrate(self, mode: str, steps: Sequence[Step]) -> None:
         """Make or change the tables of a mode: do the steps that were not done yet, in order, all or none.
@@ -143,31 +153,41 @@ class Store:
             return postgresql.Listener(self._engine, channel)
 
     def now(self, transaction: Connection) -> float:
-        """Return the time in seconds since 1970. Machines that share a store share its clock, and agree on expiry."""
-        if self._engine.dialect.name == "sqlite":
+        """Return the time in seconds since 1970. Machines that share a store share its clock, and agree on expiry.
+
+        On PostgreSQL it is the time at which a writing transaction got its locks.
+        """
+        if self._is_sqlite:
             return time.time()
-        return float(transaction.scalar(sqlalchemy.text("SELECT extract(epoch FROM clock_timestamp())")))
+        if transaction.get_execution_options()["writes"]:
+            return float(transaction.info["now"])
+        return float(transaction.exec_driver_sql(postgresql.NOW).scalar_one())
 
     def close(self) -> None:
         """Close the connections to the database."""
         self._engine.dispose()
 
 
-def open_engine(url: str) -> Engine:
+def open_engine(url: str, pool: int = _POOL) -> Engine:
     """Return an engine for the database at `url`; an SQLite file is made if it is missing. Raise StoreUnavailable."""
     if wrong := check_url(url):
         raise StoreUnavailable("the store cannot be used: {reason}", reason=wrong)
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
-        return sqlite.engine(parsed, _ENGINE_OPTIONS)
-    return postgresql.engine(parsed, _ENGINE_OPTIONS)
+        return sqlite.engine(parsed, {**_ENGINE_OPTIONS, "pool_size": pool})
+    return postgresql.engine(parsed, {**_ENGINE_OPTIONS, "pool_size": pool})
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
-    """Hold a transaction inside; the engine's option `writes` says of which kind. Raise StoreUnavailable."""
-    with faults_explained(engine), engine.begin() as connection:
-        yield connection
+def transaction(engine: Engine, writes: str | bool | None) -> Iterator[Connection]:
+    """Hold a transaction inside. Raise StoreUnavailable.
+
+    `writes` is True for one that runs alone, or the subject that it locks, or false for one that only reads.
+    """
+    with faults_explained(engine), engine.connect() as connection:
+        connection.execution_options(writes=writes)
+        with connection.begin():
+            yield connection
 
 
 @contextmanager

@@ -37,7 +37,7 @@ class Migration:
 
     def version(self) -> int:
         """Return the version of the tables, 0 for those that have no number."""
-        with transaction(self._engine.execution_options(writes=False)) as connection:
+        with transaction(self._engine, None) as connection:
             version = versions.found(connection)
         if version is None:
             raise StoreUnavailable("the store has no tables yet: the server makes them at its first start")
@@ -101,7 +101,7 @@ class Migration:
 
         config = Config()
         config.set_main_option("script_location", str(Path(__file__).with_name("migrations")))
-        with transaction(self._engine.execution_options(writes=True)) as connection:
+        with transaction(self._engine, True) as connection:
             config.attributes["connection"] = connection
             if versions.found(connection) == 0:  # asked again: another administrator may have been quicker
                 command.stamp(config, str(_FIRST))

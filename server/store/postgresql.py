@@ -1,12 +1,15 @@
-"""The engine for PostgreSQL, for several machines: one writer at a time, and a time limit. It knows no tables."""
+"""The engine for PostgreSQL, for several machines: locks for writers, and time limits. It knows no tables."""
 
+import hashlib
+import os
+import time
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 import sqlalchemy
 from sqlalchemy import Connection, event
 from sqlalchemy.engine import URL, ExceptionContext
-from sqlalchemy.exc import ArgumentError
+from sqlalchemy.exc import ArgumentError, DisconnectionError
 
 from common.errors import StoreUnavailable
 
@@ -28,7 +31,12 @@ _PARTS = {"user": "username", "password": "password", "host": "host", "port": "p
 """The options of libpq that stand before the question mark of a URL, and what SQLAlchemy calls them."""
 
 _LIMITS = "SET LOCAL statement_timeout = 3000; SET LOCAL lock_timeout = 3000"
-_WRITERS_LOCK = 7_069_111  # any number, but the same for all servers on one store
+# Advisory locks: any numbers, but the same for all servers on one store.
+_WRITERS_LOCK = 7_069_111  # exclusive for a writer that is alone, shared by those that lock one subject
+_SUBJECTS = 7_069_112  # the class of the locks of subjects
+NOW = "SELECT extract(epoch FROM clock_timestamp())::double precision"
+_QUIET = 1.0  # seconds without use after which a connection is tried before it is used
+_TRIAL = 1.0  # seconds to wait for the answer to the trial
 
 _DROP, _KEEP = True, False
 _DATABASE_FAULTS = {
@@ -92,19 +100,29 @@ def check_url(url: URL) -> str | None:
     return None
 
 
+def lock(subject: str) -> str:
+    """Return the statement that waits until no other transaction has the lock of this subject."""
+    number = int.from_bytes(hashlib.blake2b(subject.encode(), digest_size=4).digest(), "big", signed=True)
+    return f"SELECT pg_advisory_xact_lock({_SUBJECTS}, {number})"
+
+
 def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:
-    """Return an engine whose writing transactions run one at a time."""
+    """Return an engine for single statements, and for transactions that lock what their option `writes` says.
+
+    True is everything, a text is one subject; without the option there is no transaction: each statement is one. Each
+    trip to the database counts, so the beginning of a transaction, its limits, its locks and the time are one.
+    """
     created = sqlalchemy.create_engine(
         url,
-        pool_pre_ping=True,
-        # The role may have another default. With it, a writer that has waited would read what was before its turn.
-        isolation_level="READ COMMITTED",
+        isolation_level="AUTOCOMMIT",
         connect_args={key: value for key, value in _CONNECT_ARGUMENTS.items() if key not in url.query},
         **options,
     )
 
     @event.listens_for(created, "do_connect")
     def connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> "psycopg.Connection[Any]":
+        # For pg_stat_activity; an application_name of the URL comes before it.
+        named.setdefault("fallback_application_name", f"porter {os.uname().nodename} {os.getpid()}")
         connection = _bounded_connection().connect(*arguments, **named)
         encoding = connection.info.parameter_status("server_encoding")
         if encoding not in ("UTF8", None):
@@ -115,14 +133,27 @@ def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:
             )
         return connection
 
+    @event.listens_for(created, "checkin")
+    def note_use(_connection: Any, record: Any) -> None:
+        record.info["used"] = time.monotonic()
+
+    @event.listens_for(created, "checkout")
+    def try_quiet(connection: "psycopg.Connection[Any]", record: Any, _proxy: Any) -> None:
+        if time.monotonic() - record.info.get("used", time.monotonic()) > _QUIET:
+            _try(connection)
+
     @event.listens_for(created, "begin")
     def begin(connection: Connection) -> None:
-        # The limits last for the transaction, not for the session, which a transaction pooler lends to others. They
-        # travel with the lock in one message. The lock is like BEGIN IMMEDIATE in SQLite: two logins that count a
-        # guess must not read the same count.
+        # The limits last for the transaction, not for the session, which a transaction pooler lends to others. The
+        # isolation level is said because the role may have another default: with it, a writer that has waited would
+        # read what was before its turn. The time comes last, after the wait for the locks.
         writes = connection.get_execution_options().get("writes")
-        lock = f"; SELECT pg_advisory_xact_lock({_WRITERS_LOCK})" if writes else ""
-        connection.exec_driver_sql(_LIMITS + lock)
+        if writes:
+            shared = "" if writes is True else "_shared"
+            statements = [f"BEGIN ISOLATION LEVEL READ COMMITTED; {_LIMITS}"]
+            statements.append(f"SELECT pg_advisory_xact_lock{shared}({_WRITERS_LOCK})")
+            statements += [] if writes is True else [lock(writes)]
+            connection.info["now"] = connection.exec_driver_sql("; ".join([*statements, NOW])).scalar()
 
     @event.listens_for(created, "handle_error")
     def drop_spoilt_sessions(context: ExceptionContext) -> None:
@@ -173,16 +204,51 @@ def _fault(error: BaseException | None) -> bool | None:
     return _DATABASE_FAULTS.get(state, _DATABASE_FAULTS.get(state[:2]))
 
 
+def _try(connection: "psycopg.Connection[Any]") -> None:
+    """Find out whether a connection that was quiet still works.
+
+    Raise DisconnectionError, so that the pool opens another one, if it is broken, and StoreUnavailable if there is no
+    answer: another one would wait as long.
+    """
+    import psycopg
+
+    start = time.monotonic()
+    connection.answer_timeout = _TRIAL  # type: ignore[attr-defined]
+    try:
+        connection.execute("")
+    except psycopg.Error as error:
+        if time.monotonic() - start < _TRIAL:
+            raise DisconnectionError from error
+        raise StoreUnavailable(
+            "the store cannot be used: no answer within {seconds:g} seconds", seconds=_TRIAL
+        ) from error
+    connection.answer_timeout = _ANSWER_TIMEOUT  # type: ignore[attr-defined]
+
+
 @cache
 def _bounded_connection() -> "type[psycopg.Connection[Any]]":
     import psycopg  # imported here, because it need not be installed
 
+    class LastResult(psycopg.Cursor[Any]):
+        """A cursor whose rows are those of the last of several statements."""
+
+        def execute(self, *arguments: Any, **named: Any) -> Any:
+            super().execute(*arguments, **named)
+            while self.nextset():
+                pass
+            return self
+
     class BoundedConnection(psycopg.Connection[Any]):
-        """A connection that waits `_ANSWER_TIMEOUT` seconds for an answer, and closes if there is none."""
+        """A connection that waits `answer_timeout` seconds for an answer, and closes if there is none."""
+
+        def __init__(self, *arguments: Any, **named: Any) -> None:
+            super().__init__(*arguments, **named)
+            self.answer_timeout = _ANSWER_TIMEOUT
+            self.cursor_factory = LastResult
 
         def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
             try:
-                return super().wait(gen, interval, _ANSWER_TIMEOUT if timeout is None else timeout)
+                return super().wait(gen, interval, self.answer_timeout if timeout is None else timeout)
             except psycopg.errors.OperationalError as error:
                 if error.sqlstate is None:  # no answer came, so this error is not from the server
                     self.pgconn.finish()

@@ -18,10 +18,12 @@ from sqlalchemy import (
     Text,
 )
 
-VERSION = 3
+VERSION = 4
 """The version of these tables. A change makes it higher, and needs a file in migrations/versions."""
 
 TABLES = MetaData()
+
+_NUMBER = BigInteger().with_variant(Integer, "sqlite")  # SQLite counts only in INTEGER, which has 64 bits there
 
 alembic_version = Table(
     "alembic_version",  # Alembic's own: one row with the version of the tables
@@ -40,7 +42,7 @@ addresses = Table(
 accounts = Table(
     "accounts",
     TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("name", Text, nullable=False),  # as first typed
     Column("canonical", Text, nullable=False, unique=True),
     Column("password_hash", Text, nullable=False),
@@ -70,7 +72,7 @@ logins = Table(
 sessions = Table(
     "sessions",  # a session outlives its tokens: a renewal replaces the hash
     TABLES,
-    Column("id", Integer, primary_key=True),
+    Column("id", _NUMBER, primary_key=True),
     Column("account_id", ForeignKey("accounts.id", ondelete="CASCADE"), nullable=False, index=True),
     Column("token_hash", LargeBinary, nullable=False, unique=True),
     Column("token_issued", Double, nullable=False),
@@ -83,9 +85,9 @@ sessions = Table(
 revocations = Table(
     "revocations",  # ends of one session or, without a session_id, of all sessions of an account at that time
     TABLES,
-    Column("number", Integer, primary_key=True),  # higher than all earlier ones, even if those are deleted
-    Column("account_id", Integer, nullable=False),  # no foreign key: the account may be removed
-    Column("session_id", Integer),
+    Column("number", _NUMBER, primary_key=True),  # higher than all earlier ones, even if those are deleted
+    Column("account_id", _NUMBER, nullable=False),  # no foreign key: the account may be removed
+    Column("session_id", _NUMBER),
     Column("created", Double, nullable=False),
     sqlite_autoincrement=True,
 )
@@ -107,7 +109,7 @@ mode_steps = Table(
 bus_entries = Table(
     "bus_entries",  # what the servers say to each other: the last of it; see server/bus/rows.py
     TABLES,
-    Column("number", BigInteger().with_variant(Integer, "sqlite"), primary_key=True),
+    Column("number", _NUMBER, primary_key=True),
     Column("origin", Text, nullable=False),
     Column("topic", Text, nullable=False),
     Column("text", LargeBinary, nullable=False),  # PostgreSQL's texts hold no NUL
@@ -118,4 +120,11 @@ bus_processes = Table(
     TABLES,
     Column("origin", Text, primary_key=True),
     Column("seen", Double, nullable=False),
+)
+servers = Table(
+    "servers",  # the servers that run on this store, and the certificate that each of them shows
+    TABLES,
+    Column("name", Text, primary_key=True),
+    Column("fingerprint", Text, nullable=False),
+    Column("seen", Double, nullable=False),  # time of its start or reload
 )

@@ -107,16 +107,16 @@ class Behaviour:
                 self.accounts.note_login(transaction, account.id, "10.0.0.1")
         with self.store.reading() as transaction:
             self.assertEqual("alice", self.accounts.last_name_at(transaction, "10.0.0.1"))
-            self.assertTrue(self.accounts.is_familiar(transaction, "bob", "10.0.0.1"))
-            self.assertFalse(self.accounts.is_familiar(transaction, "bob", "10.0.0.2"))
-            self.assertFalse(self.accounts.is_familiar(transaction, "carol", "10.0.0.1"))
+            self.assertTrue(self.accounts.find_from(transaction, "bob", "10.0.0.1")[1])
+            self.assertFalse(self.accounts.find_from(transaction, "bob", "10.0.0.2")[1])
+            self.assertFalse(self.accounts.find_from(transaction, "carol", "10.0.0.1")[1])
 
     def test_the_whole_network_of_an_ipv6_address_is_familiar(self: Any) -> None:
         account = self.add("alice")
         with self.store.writing() as transaction:
             self.accounts.note_login(transaction, account.id, "2001:db8::1")
-            self.assertTrue(self.accounts.is_familiar(transaction, "alice", "2001:db8::ffff"))
-            self.assertFalse(self.accounts.is_familiar(transaction, "alice", "2001:db8:0:1::1"))
+            self.assertTrue(self.accounts.find_from(transaction, "alice", "2001:db8::ffff")[1])
+            self.assertFalse(self.accounts.find_from(transaction, "alice", "2001:db8:0:1::1")[1])
 
     def test_an_overview_has_all_fields_for_the_administrator(self: Any) -> None:
         account = self.add("alice")

@@ -6,7 +6,7 @@ from typing import Any
 from server.identity.revocations import Login, Revocation, Revocations
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 
-ALICE = Login(account_id=1, name="Alice", session_id=10, revision=0, token=None)
+ALICE = Login(account_id=1, name="Alice", canonical="alice", session_id=10, revision=0, token=None)
 
 
 class Behaviour:

@@ -6,6 +6,7 @@ from sqlalchemy import select
 
 from server.identity.accounts import Accounts
 from server.identity.names import account_name
+from server.identity.revocations import Login
 from server.identity.sessions import Found, Sessions
 from server.settings import RegistrationLimits, SessionOptions
 from server.store import tables
@@ -24,7 +25,8 @@ class Behaviour(SessionSteps):
 
     def test_a_token_finds_its_session(self: Any) -> None:
         session_id, token = self.open()
-        self.assertEqual(Found(session_id, self.account_id, False, False), self.find(token))
+        login = Login(self.account_id, "alice", "alice", session_id, 0, None)
+        self.assertEqual(Found(login, False, False), self.find(token))
 
     def test_tokens_are_long_and_differ(self: Any) -> None:
         tokens = [self.open()[1] for _ in range(3)]
@@ -76,7 +78,7 @@ class Behaviour(SessionSteps):
         session_id, token = self.open()
         renewed = self.renew(session_id)
         self.now += 29
-        self.assertEqual((session_id, True), (self.find(token).session_id, self.find(token).renewal_due))
+        self.assertEqual((session_id, True), (self.find(token).login.session_id, self.find(token).renewal_due))
         self.now += 1
         self.assertIsNone(self.find(token))
         self.assertIsNotNone(self.find(renewed))

@@ -43,7 +43,7 @@ class _Clock:
 
 
 def login(account_id: int, session_id: int, revision: int = 0) -> Login:
-    return Login(account_id, "Alice", session_id, revision, token=None)
+    return Login(account_id, "Alice", "alice", session_id, revision, token=None)
 
 
 @contextmanager

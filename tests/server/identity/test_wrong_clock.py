@@ -16,7 +16,7 @@ from server.identity.revocations import Revocations
 from server.identity.sessions import Sessions
 from server.identity.visitors import Visitors
 from server.settings import LockoutOptions, RegistrationLimits, SessionOptions
-from server.store.tables import TABLES, failures, revocations
+from server.store.tables import TABLES, bus_processes, failures, revocations, servers
 from tests.server.identity.session_case import SessionSteps
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 
@@ -56,7 +56,7 @@ class Behaviour(SessionSteps):
         found = self.find(token)
         if found.note_due:
             with self.store.writing() as transaction:
-                self.sessions.note_use(transaction, found.session_id)
+                self.sessions.note_use(transaction, found.login.session_id)
 
     def register(self: Any, name: str) -> None:
         with self.store.writing() as transaction:
@@ -227,6 +227,8 @@ class Behaviour(SessionSteps):
             self.visitors.introduce(HOME, "Bob")
             with self.store.writing() as transaction:
                 Revocations(self.store).add(transaction, self.account_id)
+                transaction.execute(bus_processes.insert().values(origin="one", seen=self.now))
+                transaction.execute(servers.insert().values(name="one", fingerprint="", seen=self.now))
         times = [column for table in TABLES.sorted_tables for column in table.c if isinstance(column.type, Double)]
         for check in (self.assertGreater, self.assertLessEqual):
             with self.store.reading() as transaction:

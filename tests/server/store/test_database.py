@@ -63,8 +63,8 @@ class Behaviour:
         self.assertIn("parameters hidden", str(caught.exception))
 
     def test_a_store_that_is_busy_is_unavailable(self: Any) -> None:
-        with mock.patch.dict(database._ENGINE_OPTIONS, {"pool_size": 1, "pool_timeout": 0}):
-            store = Store(self.store_url())
+        with mock.patch.dict(database._ENGINE_OPTIONS, {"pool_timeout": 0}):
+            store = Store(self.store_url(), pool=1)
         self.addCleanup(store.close)
         with store.reading(), self.assertRaisesRegex(StoreUnavailable, "connections to it are busy"), store.reading():
             self.fail("one connection is lent twice")

@@ -48,16 +48,24 @@ class Hanging(Postgres, StoreTestCase):
         self.assertLess(time.monotonic() - start, PATIENCE / 2)
 
     def test_a_commit_without_an_answer_is_not_acknowledged(self) -> None:
-        with self.assertRaises(StoreUnavailable), self.store.reading() as transaction:
+        with self.assertRaises(StoreUnavailable), self.store.writing() as transaction:
             self.stop_backend(transaction)
 
     def test_a_connection_that_hangs_is_replaced_by_another(self) -> None:
-        with self.store.reading() as transaction:
-            process = int(transaction.scalar(text("SELECT pg_backend_pid()")) or 0)
-        os.kill(process, signal.SIGSTOP)
-        self.addCleanup(os.kill, process, signal.SIGCONT)
-        with self.store.reading() as transaction:
-            self.assertNotEqual(process, transaction.scalar(text("SELECT pg_backend_pid()")))
+        for quiet in (1000.0, -1.0):  # seconds after which it is tried first
+            self.enterContext(mock.patch.object(postgresql, "_QUIET", quiet))
+            self.enterContext(mock.patch.object(postgresql, "_TRIAL", scaled(0.3)))
+            process = int(str(backend(self.store)))
+            os.kill(process, signal.SIGSTOP)
+            self.addCleanup(os.kill, process, signal.SIGCONT)
+            self.assertRaises(StoreUnavailable, backend, self.store)
+            self.assertNotEqual(process, backend(self.store))
+
+    def test_a_quiet_connection_that_was_ended_is_replaced_before_it_is_used(self) -> None:
+        self.enterContext(mock.patch.object(postgresql, "_QUIET", -1.0))
+        process = backend(self.store)
+        self.command(f"SELECT pg_terminate_backend({process})")
+        self.assertNotEqual(process, backend(self.store))
 
 
 @needs_postgres
@@ -158,7 +166,7 @@ class OptionsOfTheUrl(Postgres, StoreTestCase):
     def show(self, setting: str, more: str) -> object:
         store = Store(self.store_url(more=more))
         try:
-            with store.reading() as transaction:
+            with store.writing() as transaction:
                 return transaction.scalar(text(f"SHOW {setting}"))
         finally:
             store.close()
@@ -185,7 +193,7 @@ class OptionsOfTheUrl(Postgres, StoreTestCase):
             self.assertEqual("UTF8", self.show("client_encoding", ""))
 
     def test_the_limits_end_with_the_transaction(self) -> None:
-        with self.store.reading() as transaction:
+        with self.store.writing() as transaction:
             transaction.exec_driver_sql("COMMIT")
             self.assertEqual("0", transaction.scalar(text("SHOW statement_timeout")))
 

@@ -18,7 +18,7 @@ from server.administration import store as command
 from server.administration import users
 from server.store.database import Store, open_engine
 from server.store.migration import Migration
-from server.store.tables import TABLES, VERSION, alembic_version, bus_entries, bus_processes, mode_steps
+from server.store.tables import TABLES, VERSION, alembic_version, bus_entries, bus_processes, mode_steps, servers
 from tests.server.store_case import Postgres, StoreTestCase, needs_postgres
 from tests.support import PorterTestCase, ServerProcess, call_program
 
@@ -45,7 +45,7 @@ class Versions(StoreTestCase):
         """Leave the tables of commit 440432d, which have no version."""
         self.addCleanup(self._mend_version)
         with self.store.writing() as transaction:
-            TABLES.drop_all(transaction, [alembic_version, mode_steps, bus_entries, bus_processes])
+            TABLES.drop_all(transaction, [alembic_version, mode_steps, bus_entries, bus_processes, servers])
 
     def _mend_version(self) -> None:
         with self.store.writing() as transaction:
