@@ -3,6 +3,7 @@
 Times are in seconds. Each handler declares its own options as a Section (see handler.py).
 """
 
+import ipaddress
 import re
 from typing import Annotated, Any, Literal, Self
 
@@ -12,6 +13,7 @@ from common.addresses import may_be_host
 
 Seconds = Annotated[float, Field(gt=0, le=10 * 365 * 86400, allow_inf_nan=False)]
 Count = Annotated[int, Field(ge=1, le=10_000_000)]
+LargeCount = Annotated[int, Field(ge=1, le=10**12)]
 Port = Annotated[int, Field(ge=0, le=65535)]
 
 
@@ -66,9 +68,22 @@ class Limits(Section):
     drain_timeout: Seconds = 10
 
 
+def _check_network(text: str) -> str:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        raise ValueError("must be an address or a network, as in 10.0.0.0/8") from None
+    return text
+
+
+class ProxyProtocol(Section):
+    trusted: list[Annotated[str, AfterValidator(_check_network)]] = Field(default_factory=list, max_length=1000)
+    timeout: Seconds = 3
+
+
 class RegistrationLimits(Section):
     per_address_per_hour: Count = 1000
-    total: Count = 100_000
+    total: LargeCount = 100_000
 
 
 def _check_class_name(text: str) -> str:
@@ -98,8 +113,11 @@ class Settings(Section):
     port: Port = 9090
     store: StoreUrl = "sqlite:///data/porter.db"
     logging: FilePath = "conf/logging.yaml"
+    port_taken: Literal["next", "fail"] = "next"
+    store_pool: Annotated[int, Field(ge=1, le=1000)] = 5
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
+    proxy_protocol: ProxyProtocol = ProxyProtocol()
     tls: Tls = Tls()
     limits: Limits = Limits()
     registration_limits: RegistrationLimits = RegistrationLimits()

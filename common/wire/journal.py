@@ -30,11 +30,12 @@ class Journal:
     After twenty messages within a second the connection is put into `quick`: then `report` is called once a second.
     """
 
-    __slots__ = ("_lines", "_lock", "_log", "_peer", "_period_ends", "_quick", "_told", "is_followed")
+    __slots__ = ("_lines", "_lock", "_log", "_peer", "_period_ends", "_quick", "_told", "is_followed", "is_silent")
 
     def __init__(self, log: Callable[[str, str], None], peer: str, quick: set[Counted]) -> None:
         """`log` logs a text (the first argument) about a peer (the second)."""
         self.is_followed = True
+        self.is_silent = False  # whether nothing is logged at all
         self._log = log
         self._peer = peer
         self._quick = quick
@@ -45,7 +46,8 @@ class Journal:
 
     def log(self, text: str) -> None:
         """Log an event other than a message."""
-        self._log(text, self._peer)
+        if not self.is_silent:
+            self._log(text, self._peer)
 
     def note(self, connection: Counted) -> None:
         """Log the new messages. After twenty messages within a second, let them only be counted."""
@@ -77,6 +79,8 @@ class Journal:
             now = connection.counts
             told, self._told = self._told, now
         received, sent = now[0] - told[0], now[2] - told[2]
+        if self.is_silent:
+            return 0
         if received:
             self._log(_text("received", received, now[1] - told[1]), self._peer)
         if sent:

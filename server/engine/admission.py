@@ -46,7 +46,7 @@ class OwnSlots:
         self._by_source: Counter[str] = Counter()
 
     def take(self, source: str, limits: Limits) -> None:
-        _check(self._count, self._by_source[source], limits)
+        _check(source, self._count, self._by_source[source], limits)
         self._count += 1
         self._by_source[source] += 1
 
@@ -125,7 +125,7 @@ class WorkersSlots:
     def take(self, source: str, limits: Limits) -> None:
         bucket = self._shared.bucket(source)
         with self._shared.locked():
-            _check(self._shared.total(0), self._shared.total(bucket), limits)
+            _check(source, self._shared.total(0), self._shared.total(bucket), limits)
             self._shared.add(self._worker, 0, 1)
             self._shared.add(self._worker, bucket, 1)
 
@@ -138,10 +138,11 @@ class WorkersSlots:
         return self._shared.has_more_than_its_share(self._worker)
 
 
-def _check(count: int, of_source: int, limits: Limits) -> None:
+def _check(source: str, count: int, of_source: int, limits: Limits) -> None:
+    """Raise ConnectionRefused if there is no slot. A connection whose source is not known yet has none, ""."""
     if count >= limits.max_connections:
         raise ConnectionRefused("the server is full, try again later")
-    if of_source >= limits.max_connections_per_address:
+    if source and of_source >= limits.max_connections_per_address:
         raise ConnectionRefused("too many connections from your address")
 
 
@@ -165,6 +166,13 @@ class Connections(Generic[_Connection]):
         with self._changed:
             self._slots.take(source, limits)
             self._sources[request] = source
+
+    def replace(self, old: _Connection, new: _Connection, source: str, limits: Limits) -> None:
+        """Let a connection have the slot of another one, now that its source is known. Raise ConnectionRefused."""
+        with self._changed:
+            self._slots.give_back(self._sources.pop(old))
+            self._slots.take(source, limits)
+            self._sources[new] = source
 
     def has_more_than_its_share(self) -> bool:
         """Return whether another process should accept the next connection."""

@@ -29,11 +29,12 @@ _MOST_UNSENT = 131_072  # bytes that the kernel keeps for a client that does not
 _OUTSIDE = {socket.AF_INET: "192.0.2.1", socket.AF_INET6: "2001:db8::1"}
 
 
-def listen(host: str, port: int) -> socket.socket:
-    """Return a socket that listens on `port`, or on the next free port if that one is taken; 0 means any free port.
+def listen(host: str, port: int, taken: str = "next") -> socket.socket:
+    """Return a socket that listens on `port`; 0 means any free port.
 
-    Of the addresses of a name, the first one that can be listened on is used. Raise Unavailable if there is no such
-    host, or if it has no free port that may be used.
+    If that one is taken, `taken` decides: "next" means the next free one, "fail" means none. Of the addresses of a
+    name, the first one that can be listened on is used. Raise Unavailable if there is no such host, or if it has no
+    free port that may be used.
     """
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
@@ -43,16 +44,16 @@ def listen(host: str, port: int) -> socket.socket:
     failures = []
     for family, _, _, _, address in found:
         try:
-            return _listen(host, family, address)
+            return _listen(host, family, address, 65536 if port and taken == "next" else port + 1)
         except Unavailable as error:
             failures.append(error)
     raise failures[0]
 
 
-def _listen(host: str, family: int, address: tuple[Any, ...]) -> socket.socket:
-    """Listen on `address`, which getaddrinfo() has found for `host`, or with the next free port in it."""
+def _listen(host: str, family: int, address: tuple[Any, ...], end: int) -> socket.socket:
+    """Listen on `address`, which getaddrinfo() has found for `host`, or with the next free port in it below `end`."""
     name, port, *scope = address  # an address of IPv6 has more parts: it may be that of one network interface only
-    for candidate in range(port, 65536 if port else 1):
+    for candidate in range(port, end):
         try:
             return _bind(family, (name, candidate, *scope))
         except OSError as error:
@@ -62,7 +63,10 @@ def _listen(host: str, family: int, address: tuple[Any, ...]) -> socket.socket:
                 raise Unavailable(
                     "cannot listen on {host}, port {port}: {reason}", host=host, port=candidate, reason=error.strerror
                 ) from error
-            LOG.warning("port %d is taken, trying the next one", candidate)
+            if candidate + 1 < end:
+                LOG.warning("port %d is taken, trying the next one", candidate)
+    if end == port + 1:
+        raise Unavailable("port {port} is taken on {host}", port=port, host=host)
     raise Unavailable("no port from {port} to 65535 is free on {host}", port=port, host=host)
 
 

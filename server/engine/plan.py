@@ -1,12 +1,26 @@
 """What a new connection gets, and what it knows of its handler and of the server."""
 
+import ipaddress
 import ssl
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from common.addresses import canonical
 from common.wire.journal import Journal
 from server.settings import Limits
+
+
+@dataclass(frozen=True)
+class Proxies:
+    """The networks from which each connection begins with a PROXY header, within `timeout` seconds."""
+
+    networks: tuple[ipaddress.IPv4Network | ipaddress.IPv6Network, ...] = ()
+    timeout: float = 3.0
+
+    def trusts(self, host: str) -> bool:
+        address = ipaddress.ip_address(canonical(host))
+        return any(address in network for network in self.networks)
 
 
 @dataclass(frozen=True)
@@ -21,6 +35,7 @@ class Plan:
     limits: Limits
     tls: ssl.SSLContext | None
     has_turns: bool = True
+    proxies: Proxies = Proxies()
 
 
 class Speaker(Protocol):

@@ -29,9 +29,11 @@ from common.errors import (
 from common.log.logs import Events
 from common.wire.journal import Journal
 from common.wire.kinds import Kind, compose
+from common.wire.proxyheader import Introduction
 from server.engine.admission import Connections, Slots
 from server.engine.connection import Connection, State
 from server.engine.crew import Crew
+from server.engine.introduction import Arrival
 from server.engine.leader import Leader
 from server.engine.listening import Listener, set_options
 from server.engine.plan import Plan
@@ -61,7 +63,7 @@ class Server(socketserver.ThreadingTCPServer):
         """
         self.address_family = listener.family
         self.plan = plan
-        self.connections: Connections[Connection] = Connections(slots)
+        self.connections: Connections[Connection | Arrival] = Connections(slots)
         self._crew = Crew()
         self.leader = Leader(self._crew, self.service_actions)
         self._listener = Listener(listener, self.leader, self.accept)
@@ -119,7 +121,9 @@ class Server(socketserver.ThreadingTCPServer):
             self._listener.pause(_PAUSE_WHEN_EXHAUSTED)
             return False
         try:
-            if self.verify_request(request, address):
+            if isinstance(request, Arrival):
+                self._await_header(request)
+            elif self.verify_request(request, address):
                 self.process_request(request, address)
             else:
                 self.shutdown_request(request)
@@ -135,6 +139,8 @@ class Server(socketserver.ThreadingTCPServer):
         connection, address = self.socket.accept()
         try:
             connection.setblocking(False)
+            if self.plan.proxies.networks and self.plan.proxies.trusts(address[0]):
+                return Arrival(connection, address, self.plan, self.leader, self), address
             return Connection(connection, address, self.plan, self.leader, self), address
         except BaseException:
             connection.close()
@@ -145,12 +151,49 @@ class Server(socketserver.ThreadingTCPServer):
         try:
             self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
-            self._refusal_log.log(f"refused: {refusal}", request.peer)
-            request.journal.is_followed = False
-            if request.state is State.SERVED:  # before a handshake nothing can be sent over TLS
-                request.say_last(compose(Kind.ERROR, str(refusal)))
+            self._refuse(request, refusal)
             return False
         return True
+
+    def _refuse(self, request: Connection, refusal: ConnectionRefused) -> None:
+        """Log a refusal, and tell the client if that is possible."""
+        self._refusal_log.log(f"refused: {refusal}", request.peer)
+        request.journal.is_followed = False
+        if request.state is State.SERVED:  # before a handshake nothing can be sent over TLS
+            request.say_last(compose(Kind.ERROR, str(refusal)))
+
+    def _await_header(self, arrival: Arrival) -> None:
+        """Give the connection of a proxy a slot, and time to say whose it is."""
+        try:
+            self.connections.admit(arrival, arrival.source, arrival.plan.limits)
+        except ConnectionRefused as refusal:
+            self.not_introduced(arrival, f"refused: {refusal}")
+        else:
+            self.leader.park(arrival)
+            self.leader.look_by(arrival.deadline)
+
+    def introduced(self, arrival: Arrival, introduction: Introduction) -> None:
+        """Serve the client that a proxy has introduced."""
+        address = introduction.client or arrival.address
+        connection = Connection(arrival.socket, address, arrival.plan, self.leader, self)
+        connection.journal.is_silent = introduction.is_local
+        try:
+            self.connections.replace(arrival, connection, source(address[0]), arrival.plan.limits)
+        except ConnectionRefused as refusal:
+            self._refuse(connection, refusal)
+            self.shutdown_request(connection)
+        else:
+            try:
+                self.process_request(connection, address)
+            except BaseException:
+                self.fail(connection)
+
+    def not_introduced(self, arrival: Arrival, reason: str) -> None:
+        """Close the connection of a proxy without an answer."""
+        if reason:
+            self._refusal_log.log(reason, arrival.peer, f"{reason} from {arrival.address[0]}")
+        arrival.close()
+        self.connections.remove(arrival)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the TLS handshake, or have the connection served at once."""
@@ -225,6 +268,8 @@ class Server(socketserver.ThreadingTCPServer):
                 return
             case Stopping():
                 farewell = "the server is stopping"
+            case HandshakeFailed() | ConnectionLost() if request.journal.is_silent:
+                return
             case HandshakeFailed():
                 LOG.warning("%s", error, extra=peer)
                 return
@@ -240,7 +285,7 @@ class Server(socketserver.ThreadingTCPServer):
             case ConnectionRefused():
                 self._refusal_log.log(f"refused: {error}", request.peer)
             case Unavailable():
-                self._store_log.log(str(error), request.peer)
+                self._store_log.log(str(error), request.peer, "unavailable")
                 farewell = "temporarily unavailable, try again later"
             case _:
                 subject = "a connection could not be served" if request.handler is None else "a handler failed"

@@ -13,6 +13,7 @@ _PERIOD = 60.0  # seconds
 
 @dataclass
 class _Line:
+    text: str
     until: float
     times: int = 0
 
@@ -26,9 +27,9 @@ class SparingLog:
         self._period = period
         self._seen: dict[str, _Line] = {}
 
-    def log(self, text: str, peer: str = NO_PEER) -> None:
-        """Log a line, or only count it if there were enough of them."""
-        line = self._seen.setdefault(text, _Line(time.monotonic() + self._period))
+    def log(self, text: str, peer: str = NO_PEER, subject: str = "") -> None:
+        """Log a line, or only count it if there were enough of them: equal ones, or others of the same subject."""
+        line = self._seen.setdefault(subject or text, _Line(text, time.monotonic() + self._period))
         line.times += 1
         if line.times <= self._lines:
             LOG.log(self._level, "%s", text, extra={"peer": peer})
@@ -36,7 +37,8 @@ class SparingLog:
     def report(self, at_once: bool = False) -> None:
         """Log the counts of the lines whose period is over, or of all lines."""
         now = time.monotonic()
-        for text in [text for text, line in list(self._seen.items()) if at_once or line.until <= now]:
-            more = self._seen.pop(text).times - self._lines
+        for key in [key for key, line in list(self._seen.items()) if at_once or line.until <= now]:
+            line = self._seen.pop(key)
+            more = line.times - self._lines
             if more > 0:
-                LOG.log(self._level, "%s (%d more times within %g seconds)", text, more, self._period)
+                LOG.log(self._level, "%s (%d more times within %g seconds)", line.text, more, self._period)

@@ -1,5 +1,6 @@
 """The server in one process: start, apply a configuration, drain, stop. It knows nothing of messages."""
 
+import ipaddress
 import logging
 import os
 import socket
@@ -8,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from common import PROJECT_ROOT, VERSION
-from common.errors import PorterError, Unavailable
+from common.errors import PorterError, StoreUnavailable, Unavailable
 from common.log.logs import Logging
 from common.log.writebehind import behind, writers
 from server.bus.memory import SharedMemory
@@ -16,7 +17,7 @@ from server.configuration import certificate
 from server.configuration.loading import Configuration
 from server.engine.admission import Slots
 from server.engine.listening import endpoint, listen, reachable_at
-from server.engine.plan import Plan
+from server.engine.plan import Plan, Proxies
 from server.engine.server import Server
 from server.handlers.resources import Mode, Resources
 from server.machine import make_room_for
@@ -43,11 +44,16 @@ class Service:
         Only one of several workers gets a `share`.
         """
         self._name = "worker" if share else "server"
+        hash_threads = share.hash_threads if share else None
         settings = configuration.settings
         self._configuration = configuration
-        workers = (share.hash_threads, share.memory) if share else (None, None)
-        self._resources = Resources(settings.store, settings.registration_limits, *workers)
+        memory = share.memory if share else None
+        self._resources = Resources(
+            settings.store, settings.registration_limits, hash_threads, memory, settings.store_pool
+        )
         self._logging = Logging(behind)
+        self._fingerprint = ""  # of the certificate that was loaded last
+        self._speaks_for_all = share is None or share.memory.origin == "0"
         try:
             self._configure_log(configuration)
         except PorterError:
@@ -57,7 +63,7 @@ class Service:
         make_room_for(settings.limits.max_connections)
         try:
             plan, self._summary = self._plan(configuration)
-            listener = share.listener if share else listen(settings.host, settings.port)
+            listener = share.listener if share else listen(settings.host, settings.port, settings.port_taken)
             self._server = Server(listener, plan, share.slots if share else None)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
@@ -70,6 +76,7 @@ class Service:
         if share is None:
             log_listening(self.description, listener, configuration)
             suggest_writing_behind(self._logging, settings.logging)
+        self._compare_certificates()
         for writer in writers(LOG):
             writer.drain()  # a script that reads `Listening on` must find the pid in the log
 
@@ -96,6 +103,7 @@ class Service:
         self._configuration, self._summary = configuration, summary
         self._server.take_plan(plan)
         LOG.info("reloaded %s", summary)
+        self._compare_certificates()
 
     def stop_listening(self) -> None:
         """Accept no more connections."""
@@ -134,6 +142,19 @@ class Service:
             for writer in writers(LOG):
                 writer.start()
 
+    def _compare_certificates(self) -> None:
+        """Warn if other servers on the same store show other certificates: behind one address, clients meet both."""
+        uses_store = self._configuration.chosen.handler_class.uses_store
+        if not (self._fingerprint and uses_store and self._resources.is_shared and self._speaks_for_all):
+            return
+        try:
+            differing = self._resources.enlist(f"{os.uname().nodename}:{self.port}", self._fingerprint)
+        except StoreUnavailable as error:
+            LOG.warning("cannot see which certificates the other servers show: %s", error)
+        else:
+            if differing:
+                LOG.warning("other servers on this store show another certificate: %s", ", ".join(differing))
+
     def _end_log(self) -> None:
         for writer in writers(LOG):
             writer.stop()
@@ -148,6 +169,7 @@ class Service:
             certificate.ensure(configuration.certificate, configuration.key)
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             summary = f"({settings.mode}, TLS {fingerprint})"
+            self._fingerprint = fingerprint
         self._resources.registration_limits = settings.registration_limits
         try:
             shared = choice.handler_class.prepare(choice.options, self._resources)
@@ -162,7 +184,9 @@ class Service:
                 reason=error,
             ) from error
         mode = Mode(settings.mode, choice.options, settings.limits, shared)
-        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls), summary
+        networks = tuple(ipaddress.ip_network(text) for text in settings.proxy_protocol.trusted)
+        proxies = Proxies(networks, settings.proxy_protocol.timeout)
+        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls, proxies=proxies), summary
 
 
 def log_listening(description: str, listener: socket.socket, configuration: Configuration) -> None:

@@ -52,7 +52,7 @@ class Supervisor:
         try:
             if settings.tls.enabled:
                 certificate.ensure(configuration.certificate, configuration.key)  # once, for all workers
-            self._listener = listen(settings.host, settings.port)
+            self._listener = listen(settings.host, settings.port, settings.port_taken)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             raise
