@@ -129,7 +129,12 @@ store)
     shift
     start server.administration.store "$@"
     ;;
-clients | top | reset | demo | completion)
+clients | top)
+    module=server.control.$1
+    shift
+    start "$module" "$@"
+    ;;
+reset | demo | completion)
     echo "run.sh: '$1' is not built yet" >&2
     exit 64
     ;;

@@ -87,7 +87,7 @@ class RunningServer:
         (folder / "logging.yaml").write_text(logging)
         (folder / "server.yaml").write_text(
             f"logging: {folder}/logging.yaml\n"
-            f"store: sqlite:///{folder}/porter.db\n"
+            f"store: sqlite:///{folder}/porter.db\ncontrol: {folder}/control\n"
             "limits: {max_connections: 10000, max_connections_per_address: 10000}\n"
         )
         configuration = str(folder / "server.yaml")

@@ -117,6 +117,7 @@ class Settings(Section):
     store_pool: Annotated[int, Field(ge=1, le=1000)] = 5
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
+    control: FilePath = "data/control"
     proxy_protocol: ProxyProtocol = ProxyProtocol()
     tls: Tls = Tls()
     limits: Limits = Limits()

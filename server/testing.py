@@ -96,6 +96,7 @@ def serving(**settings: Any) -> Iterator[int]:
         folder = Path(name)
         (folder / "logging.yaml").write_text('{"version": 1, "disable_existing_loggers": false}')
         usual = {"port": 0, "tls": {"enabled": False}, "store": f"sqlite:///{folder}/porter.db"}
+        usual["control"] = f"{folder}/control"
         file = folder / "server.yaml"
         file.write_text(json.dumps({**usual, "logging": str(folder / "logging.yaml"), **settings}))  # JSON is YAML
         service = Service(Source(file).load())

@@ -113,6 +113,7 @@ class PorterTestCase(unittest.TestCase):
             "mode": "echo",
             "port": 0,
             "store": f"sqlite:///{self.folder}/data/porter.db",
+            "control": str(self.folder / "control"),
             "logging": str(self.write("logging.yaml", yaml.safe_dump(logging_yaml))),
             "tls": {
                 "enabled": self.tls,

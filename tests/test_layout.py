@@ -24,6 +24,8 @@ NEVERS = {
     "server.engine": "server.handlers server.identity server.store server.process server.configuration",
     "server.process": "server.administration server.identity server.store",
     "server.administration": "server.engine server.process common.wire socket",
+    "server.bus": "server.handlers server.identity server.engine server.process server.configuration socket",
+    "server.control": "server.handlers server.identity server.engine server.process server.store server.bus",
     "client": "server benchmarks tests pydantic sqlalchemy",
     "benchmarks": "server client tests",
 }

@@ -56,8 +56,8 @@ class Connection:
     """
 
     __slots__ = (
-        *("address", "events", "fd", "handler", "journal", "max_message", "opened_at", "overall", "peer", "plan"),
-        *("socket", "state", "__weakref__", "_channel", "_computes", "_deadlines", "_error", "_inbox"),
+        *("address", "channel", "deadlines", "events", "fd", "handler", "journal", "max_message", "opened_at"),
+        *("overall", "peer", "plan", "socket", "state", "__weakref__", "_computes", "_error", "_inbox"),
         *("is_slow", "_gathered", "_gathers", "_leader", "_lock", "_owner", "_takes_long", "_takes_much", "_waker"),
     )
 
@@ -79,27 +79,27 @@ class Connection:
         self.events = READ
         self._leader = leader
         self._owner = owner
-        self._channel = Channel(connection, plan.tls)
+        self.channel = Channel(connection, plan.tls)
         # Read by whoever has the connection in hand.
         self._inbox = Inbox()
         self._takes_much = self._takes_long = self._computes = False
-        self._deadlines = Deadlines(limits, self._inbox, self._channel, now)
+        self.deadlines = Deadlines(limits, self._inbox, self.channel, now)
         if plan.tls is not None:
-            self._deadlines.moment = now + limits.handshake_timeout
+            self.deadlines.moment = now + limits.handshake_timeout
         self._gathered: list[bytes] = []  # frames that will be sent together
         self._gathers = False
         # What others want, under the lock of the channel.
-        self._lock = self._channel.lock
+        self._lock = self.channel.lock
         self._error: PorterError | None = None
         self._waker: Waker | None = None  # of the thread that holds the connection and may wait
 
     @property
     def counts(self) -> Counts:
-        return self._inbox.messages, self._inbox.bytes, self._channel.messages, self._channel.sent_bytes
+        return self._inbox.messages, self._inbox.bytes, self.channel.messages, self.channel.sent_bytes
 
     @property
     def deadline(self) -> float:
-        return self._deadlines.moment
+        return self.deadlines.moment
 
     # For the handler, in the thread that has the connection in hand.
 
@@ -115,19 +115,19 @@ class Connection:
         if self._gathers and len(frame) < _SMALL and len(self._gathered) < _MOST_GATHERED:
             return
         self.flush()
-        while len(self._channel.unsent) > _MOST_UNSENT:
+        while len(self.channel.unsent) > _MOST_UNSENT:
             self._hold()
             if self._error is not None:
                 raise self._error
             now = time.monotonic()
-            self._wait(self._deadlines.begin_wait(now), now)
-            self._channel.send_unsent()
+            self._wait(self.deadlines.begin_wait(now), now)
+            self.channel.send_unsent()
 
     def flush(self) -> None:
         """Send what was gathered in this turn, and gather no more: the turn may take long."""
         self._gathers = False
         if self._gathered:
-            self._channel.send(self._gathered)
+            self.channel.send(self._gathered)
             self._note()
 
     def receive_message(self) -> str | None:
@@ -137,7 +137,7 @@ class Connection:
         if the server stops and everything that had come is received, what `interrupt` was given, and ConnectionLost
         if the connection is dead.
         """
-        channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
+        channel, deadlines, inbox = self.channel, self.deadlines, self._inbox
         self._hold()
         now = deadlines.quiet_since = time.monotonic()
         while True:
@@ -180,7 +180,7 @@ class Connection:
 
     def push_frame(self, frame: bytes) -> bool:
         """Push a text that is encoded already, for many connections."""
-        channel = self._channel
+        channel = self.channel
         with self._lock:
             if self.state is not State.SERVED or self._error is not None:
                 return False
@@ -218,7 +218,7 @@ class Connection:
     def stop(self) -> None:
         """End the connection with Stopping when everything is answered that has come. Any thread may call this."""
         with self._lock:
-            self._deadlines.is_stopping = True
+            self.deadlines.is_stopping = True
         self._tell()
 
     def cut(self) -> None:
@@ -243,7 +243,7 @@ class Connection:
 
     def turn(self) -> bool:
         """Read what has come, and answer it. Return whether the connection may be parked afterwards."""
-        channel, deadlines, inbox = self._channel, self._deadlines, self._inbox
+        channel, deadlines, inbox = self.channel, self.deadlines, self._inbox
         try:
             if self.is_slow:
                 return self._shake_hands()
@@ -278,7 +278,7 @@ class Connection:
     def _answer(self) -> None:
         """Have the handler answer 16 messages at most, until the peer has something to take."""
         assert self.handler is not None
-        channel, inbox, received = self._channel, self._inbox, self.handler.received
+        channel, inbox, received = self.channel, self._inbox, self.handler.received
         texts = inbox.texts
         self._gathers = True
         for _ in range(_MOST_AT_ONCE):
@@ -302,17 +302,17 @@ class Connection:
         """Continue the TLS handshake, and have the connection served when it is done."""
         if self._error is not None:
             raise self._error
-        if self._deadlines.is_stopping:
+        if self.deadlines.is_stopping:
             raise Stopping
         if self._leader.now >= self.deadline:
             raise DeadlineExceeded(NO_HANDSHAKE, seconds=self.plan.limits.handshake_timeout)
-        clear = self._channel.shake_hands()
+        clear = self.channel.shake_hands()
         if clear is None:
             return True
         self.state = State.SERVED
         self.is_slow = False
-        self._deadlines.quiet_since = now = time.monotonic()
-        self._deadlines.moment = now + self.plan.limits.idle_timeout
+        self.deadlines.quiet_since = now = time.monotonic()
+        self.deadlines.moment = now + self.plan.limits.idle_timeout
         if clear:
             self._inbox.put(clear, self.max_message)
         return self._owner.open(self) and self.turn()
@@ -333,7 +333,7 @@ class Connection:
 
     def _wait(self, events: int, now: float) -> float:
         """Wait for events, for news or for the deadline, after `_hold`. Return the time afterwards."""
-        deadlines = self._deadlines
+        deadlines = self.deadlines
         if deadlines.has_more:
             deadlines.may_read()
             return now
@@ -351,18 +351,18 @@ class Connection:
     def _read(self, now: float) -> None:
         """Take in what has come, without waiting: large messages at once, small ones in small pieces."""
         most = LARGEST_CHUNK if self._takes_much and self.max_message > _SMALL else _SMALL
-        channel, inbox = self._channel, self._inbox
+        channel, inbox = self.channel, self._inbox
         data = channel.receive(most)
         if data and channel.tls is not None:
             data = channel.decipher(data)
         elif data == b"":
             channel.heed_end()
         if data:
-            self._deadlines.quiet_since = now
+            self.deadlines.quiet_since = now
             messages, size = inbox.messages, inbox.bytes
             inbox.put(data, self.max_message)
             if count := inbox.messages - messages:
-                self._deadlines.begun_at = None
+                self.deadlines.begun_at = None
             self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
             self._note()
 
@@ -387,9 +387,9 @@ class Connection:
             self._leader.take(self)
             with contextlib.suppress(PorterError):
                 self.flush()
-            self._channel.say_goodbye()
+            self.channel.say_goodbye()
             close = partial(self._owner.close_request, self)
-            Ending(self.fd, self._channel, self._leader, close).begin(linger)
+            Ending(self.fd, self.channel, self._leader, close).begin(linger)
 
     def close(self) -> None:
         """Close the socket at once. A second call does nothing."""

@@ -67,6 +67,10 @@ class AuthHandler(CommandHandler):
             raise LookupError("nobody is logged in yet")
         return User(self._login.name, self._login.account_id, self._login.session_id)
 
+    @property
+    def who(self) -> str | None:
+        return None if self._login is None else self._login.name
+
     @classmethod
     def keep(cls, options: Any, resources: Resources) -> "Logins":
         # Imported here: the database and the hashing take 250 ms and 40 MiB, and echo does not need them.

@@ -67,6 +67,11 @@ class Handler(socketserver.BaseRequestHandler):
         """Return the client's IP address; each address has one spelling only."""
         return canonical(self.client_address[0])
 
+    @property
+    def who(self) -> str | None:
+        """Return the name of the client as the mode knows it, for the administrator, or None."""
+        return None
+
     @cached_property
     def log(self) -> "logging.LoggerAdapter[logging.Logger]":
         """Return the log for the administrator. Each line names the client."""

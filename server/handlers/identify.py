@@ -26,6 +26,10 @@ class IdentifyHandler(CommandHandler):
         self._visitors: Visitors = self._kept
         self.name = ""
 
+    @property
+    def who(self) -> str | None:
+        return self.name or None
+
     @classmethod
     def keep(cls, options: Any, resources: Resources) -> "Visitors":
         from server.identity.visitors import Visitors  # imports the database, which echo does not need

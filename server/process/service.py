@@ -15,12 +15,14 @@ from common.log.writebehind import behind, writers
 from server.bus.memory import SharedMemory
 from server.configuration import certificate
 from server.configuration.loading import Configuration
+from server.control.serving import Control
 from server.engine.admission import Slots
 from server.engine.listening import endpoint, listen, reachable_at
 from server.engine.plan import Plan, Proxies
 from server.engine.server import Server
 from server.handlers.resources import Mode, Resources
 from server.machine import make_room_for
+from server.process.roll import Roll
 
 LOG = logging.getLogger("porter.server")
 
@@ -71,6 +73,7 @@ class Service:
             self._end_log()
             raise
         self.description = f"{endpoint(listener)} {self._summary}"
+        self._control = Control(PROJECT_ROOT / settings.control, Roll(self._server).answer)
         self._serving = threading.Thread(target=self._server.serve_forever, name="watch", daemon=True)
         self._serving.start()
         if share is None:
@@ -119,6 +122,7 @@ class Service:
     def close(self) -> None:
         """Close everything after the drain. A connection that does not end even when it is cut is left behind."""
         unfinished = self.connections
+        self._control.close()
         self._server.shutdown()
         self._serving.join()
         self._server.server_close()
