@@ -14,11 +14,12 @@ from datetime import datetime
 
 from common import PROJECT_ROOT
 from common.addresses import canonical
-from common.errors import ConfigurationError, ExitStatus, UsageError
+from common.errors import ConfigurationError, ExitStatus, Refusal, UsageError
 from common.log.logs import Logging
 from common.private_files import system_user
 from common.program import ask_yes_or_no, has_terminal, print_warning
 from common.visible import visible
+from server.administration.transfer import Exported, read
 from server.configuration.loading import Configuration
 from server.handlers.auth import AuthHandler
 from server.identity.accounts import Account, Accounts
@@ -169,6 +170,46 @@ class Administrator:
             ended = self._sessions.end_all(transaction, account.id)
         self._log("ended the sessions of", account.name)
         return f"{account.name} is logged out; sessions ended: {ended}"
+
+    def export(self, options: argparse.Namespace) -> str:
+        with self.store.reading() as transaction:
+            found = self._accounts.all(transaction)
+        self._log("exported", f"{len(found)} accounts")
+        return "\n".join(
+            Exported(account.name, account.password_hash, account.disabled, created).line()
+            for account, created in found
+        )
+
+    def import_(self, options: argparse.Namespace) -> str:
+        """Add the accounts of a file, all or none."""
+        try:
+            with open(options.file, encoding="utf-8") as file:
+                wanted = list(read(file))
+        except (OSError, UnicodeError) as error:
+            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            raise UsageError("cannot read {file}: {reason}", file=options.file, reason=reason) from None
+        added = 0
+        with self.store.writing() as transaction:
+            for name, account in wanted:
+                if self._accounts.find(transaction, name) is not None:
+                    if options.skip_existing:
+                        continue
+                    raise UsageError(
+                        "the account {name} exists already: nothing is imported (see --skip-existing)",
+                        name=account.name,
+                    )
+                try:
+                    made = self._accounts.add(transaction, name, account.password_hash, address=None)
+                except Refusal as refusal:
+                    raise UsageError(
+                        "the account {name}: {reason}: nothing is imported", name=account.name, reason=refusal
+                    ) from None
+                self._accounts.set_disabled(transaction, made.id, account.disabled)
+                self._accounts.set_created(transaction, made.id, account.created)
+                self._lockout.forget(transaction, name.canonical)
+                added += 1
+        self._log("imported", f"{added} accounts")
+        return f"imported {added} accounts; {len(wanted) - added} exist already"
 
     def addresses(self, options: argparse.Namespace) -> str:
         visitors = self._visitors.list()

@@ -17,7 +17,8 @@ def main() -> int:
 
     administrator = Administrator(Source(file_path(options.config)).load())
     try:
-        command: Callable[[argparse.Namespace], str] = getattr(administrator, options.command)
+        name = "import_" if options.command == "import" else options.command
+        command: Callable[[argparse.Namespace], str] = getattr(administrator, name)
         print(command(options))
     finally:
         administrator.close()
@@ -44,6 +45,10 @@ def _command_line() -> argparse.Namespace:
     remove = command("remove", "remove an account", "NAME")
     remove.add_argument("--yes", action="store_true", help="do not ask")
     command("logout", "end all sessions of an account", "NAME")
+    command("export", "print all accounts as lines of JSON, with the hashes of their passwords and no tokens")
+    command("import", "add the accounts of such a file, all or none", "FILE").add_argument(
+        "--skip-existing", action="store_true", help="leave out those whose names exist already"
+    )
     command("addresses", "list the addresses that identify knows").add_argument(
         "--json", action="store_true", help="as one JSON array"
     )

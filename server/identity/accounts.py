@@ -154,6 +154,15 @@ class Accounts:
         """
         return transaction.scalar(_LAST_NAME, {"address": address, "now": self._store.now(transaction)})
 
+    def all(self, transaction: Connection) -> list[tuple[Account, float]]:
+        """Return all accounts in the order of their canonical names, and when each was made."""
+        rows = transaction.execute(select(accounts).order_by(accounts.c.canonical))
+        return [(_account(row), row.created) for row in rows]
+
+    def set_created(self, transaction: Connection, account_id: int, created: float) -> None:
+        """Store when an account was made, which may have been elsewhere."""
+        _update_account(transaction, account_id, {"created": created})
+
     def overviews(self, transaction: Connection) -> list[Overview]:
         """Return all accounts in the order of their canonical names."""
         last = select(func.max(logins.c.last)).where(logins.c.account_id == accounts.c.id).scalar_subquery()

@@ -66,8 +66,8 @@ class Passwords:
             prepared = _normalized(password)
         except Refusal:
             prepared, stored = "", None
-        if stored is not None and (damage := _damage(stored)):
-            LOG.error("a stored password hash cannot be used: %s", damage)
+        if stored is not None and (why := damage(stored)):
+            LOG.error("a stored password hash cannot be used: %s", why)
             stored = None
         is_right = self._hash_pool.run(self._verify, prepared, stored)
         if not is_right or stored is None or not self._context.needs_update(stored):
@@ -116,7 +116,7 @@ def _normalized(password: str) -> str:
         raise Refusal("a password must not be empty or hold control characters") from None
 
 
-def _damage(stored: str) -> str | None:
+def damage(stored: str) -> str | None:
     """Return why a stored hash cannot be used, or None. A forged hash must not cost gigabytes or hours."""
     try:
         parsed = argon2.from_string(stored)

@@ -20,7 +20,7 @@ from common.wire.framing import HEADER, encode, lacking, refuse_breach, sole_tex
 from common.wire.kinds import FROM_CLIENT, FROM_SERVER, compose, parse
 from server.configuration.loading import Source
 from server.identity.names import account_name, label, refuse_new
-from server.identity.passwords import _damage, _normalized
+from server.identity.passwords import _normalized, damage
 from server.identity.sessions import Sessions
 from server.settings import SessionOptions
 from server.store.database import Store
@@ -102,7 +102,7 @@ def names(data: bytes) -> None:
     for take in (label, _normalized):
         with contextlib.suppress(Refusal):
             take(text)
-    assert _damage(text) is None or _damage("$argon2id$" + text) is not None
+    assert damage(text) is None or damage("$argon2id$" + text) is not None
 
 
 TARGETS: dict[str, Callable[[bytes], None]] = {
