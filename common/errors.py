@@ -127,7 +127,11 @@ class WrongStoreVersion(StoreUnavailable):
 
 
 class ConnectionRefused(Unavailable):
-    pass
+    """`reason` is one of a closed set, for those who count: full, address, other."""
+
+    def __init__(self, template: str = "", *, reason: str = "other", **values: object) -> None:
+        super().__init__(template, **values)
+        self.reason = reason
 
 
 class TrustError(PorterError):

@@ -81,6 +81,18 @@ class ProxyProtocol(Section):
     timeout: Seconds = 3
 
 
+def _check_endpoint(text: str) -> str:
+    host, colon, port = text.rpartition(":")
+    if text and not (colon and port.isdecimal() and int(port) < 65536 and may_be_host(host.strip("[]")) and host):
+        raise ValueError("must be HOST:PORT, as in 127.0.0.1:9190, or empty")
+    return text
+
+
+class MonitoringSettings(Section):
+    address: Annotated[str, AfterValidator(_check_endpoint)] = ""
+    readiness_delay: Annotated[float, Field(ge=0, le=600)] = 0
+
+
 class RegistrationLimits(Section):
     per_address_per_hour: Count = 1000
     total: LargeCount = 100_000
@@ -118,6 +130,7 @@ class Settings(Section):
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
     control: FilePath = "data/control"
+    monitoring: MonitoringSettings = MonitoringSettings()
     proxy_protocol: ProxyProtocol = ProxyProtocol()
     tls: Tls = Tls()
     limits: Limits = Limits()

@@ -40,6 +40,7 @@ class WriteBehind(logging.handlers.MemoryHandler):
         self._is_stuck = False
         self._written = 0
         self._lost = 0
+        self.lost_in_all = 0
         self._counting = threading.Lock()
         self._thread: threading.Thread | None = None
 
@@ -68,6 +69,7 @@ class WriteBehind(logging.handlers.MemoryHandler):
         if len(self._waiting) >= self.capacity and not self._wait_for_room():
             with self._counting:
                 self._lost += 1
+                self.lost_in_all += 1
             return False
         self._waiting.append(record)
         if self._thread is None:

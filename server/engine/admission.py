@@ -141,9 +141,9 @@ class WorkersSlots:
 def _check(source: str, count: int, of_source: int, limits: Limits) -> None:
     """Raise ConnectionRefused if there is no slot. A connection whose source is not known yet has none, ""."""
     if count >= limits.max_connections:
-        raise ConnectionRefused("the server is full, try again later")
+        raise ConnectionRefused("the server is full, try again later", reason="full")
     if source and of_source >= limits.max_connections_per_address:
-        raise ConnectionRefused("too many connections from your address")
+        raise ConnectionRefused("too many connections from your address", reason="address")
 
 
 class Connections(Generic[_Connection]):

@@ -6,22 +6,17 @@ said afterwards is not known here.
 
 import socket
 import time
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
-from common.addresses import format_peer
-from common.errors import ProtocolError
+from common.addresses import format_peer, source
+from common.errors import ConnectionRefused, ProtocolError
 from common.wire import proxyheader
-from common.wire.journal import Counts
+from common.wire.journal import Counts, Journal
+from server.engine.connection import Connection, State
+from server.engine.faults import Faults
 from server.engine.leader import Leader
 from server.engine.plan import Plan
 from server.engine.polling import READ
-
-
-class Host(Protocol):
-    """Whom it tells how it ends."""
-
-    def introduced(self, arrival: "Arrival", introduction: proxyheader.Introduction) -> None: ...
-    def not_introduced(self, arrival: "Arrival", reason: str) -> None: ...
 
 
 class Arrival:
@@ -31,7 +26,7 @@ class Arrival:
     """Nobody's: it counts among all connections, and among those of no address."""
     counts: Counts = (0, 0, 0, 0)
 
-    def __init__(self, connection: socket.socket, address: Any, plan: Plan, leader: Leader, host: Host) -> None:
+    def __init__(self, connection: socket.socket, address: Any, plan: Plan, reception: "Reception") -> None:
         """Take over a socket that does not block."""
         self.socket = connection
         self.fd = connection.fileno()
@@ -41,8 +36,10 @@ class Arrival:
         self.events = READ
         self.deadline = time.monotonic() + plan.proxies.timeout
         self.is_slow = False
-        self._leader = leader
-        self._host = host
+        self.state = State.HANDSHAKE  # nothing can be said to it
+        self.journal = Journal(lambda text, peer: None, self.peer, set())
+        self._reception = reception
+        self._leader = reception.leader
         self._data = b""
         self._is_stopping = False
 
@@ -64,7 +61,7 @@ class Arrival:
         except ProtocolError as error:
             return self._fail(f"no PROXY header: {error}")
         self._leader.take(self)
-        self._host.introduced(self, introduction)
+        self._reception.introduced(self, introduction)
         return False
 
     def was_handed_on(self) -> None:
@@ -84,5 +81,61 @@ class Arrival:
         self.socket.close()
 
     def _fail(self, reason: str) -> bool:
-        self._host.not_introduced(self, reason)
+        self._reception.not_introduced(self, reason)
         return False
+
+
+class Host(Protocol):
+    """Who serves those that are introduced: the server."""
+
+    leader: Leader
+    connections: Any
+    faults: Faults
+
+    def refuse(self, request: Any, refusal: ConnectionRefused) -> None: ...
+    def process_request(self, request: Any, client_address: Any) -> None: ...
+    def shutdown_request(self, request: Any) -> None: ...
+    def fail(self, connection: Any) -> None: ...
+
+
+class Reception:
+    """Gives the connections of proxies a slot and some time, and has those served that they introduce."""
+
+    def __init__(self, host: Host) -> None:
+        self.leader = host.leader
+        self._host = host
+
+    def begin(self, arrival: Arrival) -> None:
+        """Give the connection of a proxy a slot, and time to say whose it is."""
+        try:
+            self._host.connections.admit(arrival, arrival.source, arrival.plan.limits)
+        except ConnectionRefused as refusal:
+            self._host.refuse(arrival, refusal)
+            arrival.close()
+        else:
+            self.leader.park(arrival)
+            self.leader.look_by(arrival.deadline)
+
+    def introduced(self, arrival: Arrival, introduction: proxyheader.Introduction) -> None:
+        """Serve the client that a proxy has introduced."""
+        host = self._host
+        address = introduction.client or arrival.address
+        connection = Connection(arrival.socket, address, arrival.plan, self.leader, cast(Any, host))
+        connection.journal.is_silent = introduction.is_local
+        try:
+            host.connections.replace(arrival, connection, source(address[0]), arrival.plan.limits)
+        except ConnectionRefused as refusal:
+            host.refuse(connection, refusal)
+            host.shutdown_request(connection)
+            return
+        try:
+            host.process_request(connection, address)
+        except BaseException:  # a handler may fail in any way
+            host.fail(connection)
+
+    def not_introduced(self, arrival: Arrival, reason: str) -> None:
+        """Close the connection of a proxy without an answer."""
+        if reason:
+            self._host.faults.not_introduced(reason, arrival.peer, arrival.address[0])
+        arrival.close()
+        self._host.connections.remove(arrival)

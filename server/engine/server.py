@@ -10,34 +10,25 @@ import logging
 import socket
 import socketserver
 import sys
+import time
 from functools import partial
 from typing import Any, cast
 
 from common.addresses import source
-from common.errors import (
-    ConnectionLost,
-    ConnectionRefused,
-    ConversationOver,
-    DeadlineExceeded,
-    HandshakeFailed,
-    PeerClosed,
-    ProtocolError,
-    SessionEnded,
-    Stopping,
-    Unavailable,
-)
+from common.errors import ConnectionRefused
 from common.log.logs import Events
 from common.wire.journal import Journal
 from common.wire.kinds import Kind, compose
-from common.wire.proxyheader import Introduction
+from server.counts import Count, Counts, SharedCounts
 from server.engine.admission import Connections, Slots
 from server.engine.connection import Connection, State
 from server.engine.crew import Crew
-from server.engine.introduction import Arrival
+from server.engine.faults import Faults
+from server.engine.introduction import Arrival, Reception
 from server.engine.leader import Leader
 from server.engine.listening import Listener, set_options
 from server.engine.plan import Plan
-from server.engine.sparing import SparingLog
+from server.engine.tally import Tally
 from server.settings import Limits
 
 LOG = logging.getLogger("porter.server")
@@ -56,8 +47,10 @@ _MOST_LINGERING = 128  # refused connections
 class Server(socketserver.ThreadingTCPServer):
     """Serves the clients that connect to `listener`, while `serve_forever` runs."""
 
-    def __init__(self, listener: socket.socket, plan: Plan, slots: Slots | None = None) -> None:
-        """Take over `listener`.
+    def __init__(
+        self, listener: socket.socket, plan: Plan, slots: Slots | None = None, counts: Counts | None = None
+    ) -> None:
+        """Take over `listener`, and go on with the counts of an earlier process in `counts`.
 
         `slots` are only given if other processes accept on the same socket: all of them count connections together.
         """
@@ -69,10 +62,11 @@ class Server(socketserver.ThreadingTCPServer):
         self._listener = Listener(listener, self.leader, self.accept)
         self._refused: set[Connection] = set()  # those that linger, so that the reason arrives
         self._quick: set[Any] = set()  # connections with too many messages for a line each
-        self._refusal_log = SparingLog()
-        self._exhaustion_log = SparingLog(logging.ERROR, lines=1)
-        self._store_log = SparingLog(logging.ERROR, lines=1)
         self._events = Events(LOG)
+        self.counts = counts or SharedCounts().of(0)
+        self.faults = Faults(self.counts)
+        self._tally = Tally(self.counts)
+        self._reception = Reception(self)
         super().__init__(listener.getsockname(), plan.handler, bind_and_activate=False)
         self.socket.close()  # the socket that the library has made
         self.socket = listener
@@ -117,12 +111,12 @@ class Server(socketserver.ThreadingTCPServer):
                 return True  # this one has gone already
             # The connection stays in the backlog, so that accept() fails again at once: do not spin.
             reason = getattr(error, "strerror", None) or "no memory"
-            self._exhaustion_log.log(f"cannot accept connections: {reason}")
+            self.faults.exhausted(reason)
             self._listener.pause(_PAUSE_WHEN_EXHAUSTED)
             return False
         try:
             if isinstance(request, Arrival):
-                self._await_header(request)
+                self._reception.begin(request)
             elif self.verify_request(request, address):
                 self.process_request(request, address)
             else:
@@ -137,10 +131,11 @@ class Server(socketserver.ThreadingTCPServer):
     def get_request(self) -> tuple[Any, Any]:
         """Accept a connection. Raise OSError if there is none."""
         connection, address = self.socket.accept()
+        self.counts.add(Count.CONNECTED)
         try:
             connection.setblocking(False)
             if self.plan.proxies.networks and self.plan.proxies.trusts(address[0]):
-                return Arrival(connection, address, self.plan, self.leader, self), address
+                return Arrival(connection, address, self.plan, self._reception), address
             return Connection(connection, address, self.plan, self.leader, self), address
         except BaseException:
             connection.close()
@@ -151,49 +146,16 @@ class Server(socketserver.ThreadingTCPServer):
         try:
             self.connections.admit(request, source(client_address[0]), request.plan.limits)
         except ConnectionRefused as refusal:
-            self._refuse(request, refusal)
+            self.refuse(request, refusal)
             return False
         return True
 
-    def _refuse(self, request: Connection, refusal: ConnectionRefused) -> None:
+    def refuse(self, request: Connection, refusal: ConnectionRefused) -> None:
         """Log a refusal, and tell the client if that is possible."""
-        self._refusal_log.log(f"refused: {refusal}", request.peer)
+        self.faults.refused(refusal, request.peer)
         request.journal.is_followed = False
         if request.state is State.SERVED:  # before a handshake nothing can be sent over TLS
             request.say_last(compose(Kind.ERROR, str(refusal)))
-
-    def _await_header(self, arrival: Arrival) -> None:
-        """Give the connection of a proxy a slot, and time to say whose it is."""
-        try:
-            self.connections.admit(arrival, arrival.source, arrival.plan.limits)
-        except ConnectionRefused as refusal:
-            self.not_introduced(arrival, f"refused: {refusal}")
-        else:
-            self.leader.park(arrival)
-            self.leader.look_by(arrival.deadline)
-
-    def introduced(self, arrival: Arrival, introduction: Introduction) -> None:
-        """Serve the client that a proxy has introduced."""
-        address = introduction.client or arrival.address
-        connection = Connection(arrival.socket, address, arrival.plan, self.leader, self)
-        connection.journal.is_silent = introduction.is_local
-        try:
-            self.connections.replace(arrival, connection, source(address[0]), arrival.plan.limits)
-        except ConnectionRefused as refusal:
-            self._refuse(connection, refusal)
-            self.shutdown_request(connection)
-        else:
-            try:
-                self.process_request(connection, address)
-            except BaseException:
-                self.fail(connection)
-
-    def not_introduced(self, arrival: Arrival, reason: str) -> None:
-        """Close the connection of a proxy without an answer."""
-        if reason:
-            self._refusal_log.log(reason, arrival.peer, f"{reason} from {arrival.address[0]}")
-        arrival.close()
-        self.connections.remove(arrival)
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the TLS handshake, or have the connection served at once."""
@@ -240,10 +202,10 @@ class Server(socketserver.ThreadingTCPServer):
 
     def service_actions(self) -> None:
         """Do the housekeeping, about once a second."""
+        self.counts.set(Count.TURNED_AT, int(time.monotonic()))
         for connection in list(self._quick):
             connection.journal.report(connection)
-        for log in (self._refusal_log, self._exhaustion_log, self._store_log):
-            log.report()
+        self.faults.report()
 
     # The following methods run in the thread that has the connection in hand.
 
@@ -260,38 +222,9 @@ class Server(socketserver.ThreadingTCPServer):
 
         A fault of the peer is one line in the log, a fault of the server is a traceback.
         """
-        error = sys.exception()
-        peer = {"peer": request.peer}
-        farewell = str(error)
-        match error:
-            case PeerClosed() | ConversationOver():
-                return
-            case Stopping():
-                farewell = "the server is stopping"
-            case HandshakeFailed() | ConnectionLost() if request.journal.is_silent:
-                return
-            case HandshakeFailed():
-                LOG.warning("%s", error, extra=peer)
-                return
-            case ConnectionLost():
-                LOG.info("connection lost: %s", error, extra=peer)
-                return
-            case ProtocolError():
-                LOG.warning("protocol error: %s", error, extra=peer)
-            case DeadlineExceeded():
-                LOG.info("%s", error, extra=peer)
-            case SessionEnded():
-                LOG.info("%s", error.reason, extra=peer)
-            case ConnectionRefused():
-                self._refusal_log.log(f"refused: {error}", request.peer)
-            case Unavailable():
-                self._store_log.log(str(error), request.peer, "unavailable")
-                farewell = "temporarily unavailable, try again later"
-            case _:
-                subject = "a connection could not be served" if request.handler is None else "a handler failed"
-                LOG.exception(subject, extra=peer)
-                farewell = "internal error"
-        request.say_last(compose(Kind.ERROR, farewell))
+        farewell = self.faults.farewell(request)
+        if farewell is not None:
+            request.say_last(compose(Kind.ERROR, farewell))
 
     def shutdown_request(self, request: Any) -> None:
         """End our side of a connection so that the peer can read the last message. The leader closes it later."""
@@ -315,8 +248,16 @@ class Server(socketserver.ThreadingTCPServer):
         if request in self.connections:
             request.journal.close(request)
             request.journal.log("client disconnected")
-            self.connections.remove(request)
+            with self._tally.lock:
+                self._tally.end(request)
+                self.connections.remove(request)
         self._refused.discard(request)
+
+    def note_counts(self) -> None:
+        """Bring the counts up to this moment. Any thread may call this."""
+        with self._tally.lock:
+            self._tally.note(self.connections.all())
+        self.counts.set(Count.CONNECTIONS, len(self.connections))
 
     def _converse(self, connection: Connection) -> None:
         """Serve a conversation in this thread, and then let the leader have the connection."""
@@ -357,8 +298,7 @@ class Server(socketserver.ThreadingTCPServer):
         super().server_close()
         for connection in (*self.connections.all(), *self._refused):
             connection.close()
-        for log in (self._refusal_log, self._exhaustion_log, self._store_log):
-            log.report(at_once=True)
+        self.faults.report(at_once=True)
 
     def _look_often(self, limits: Limits) -> None:
         """Have the deadlines looked at often enough: a limit is kept to within a second and a quarter of it."""

@@ -4,12 +4,14 @@ This module holds the conversation only. The rules and the stored data are the b
 who are logged in build on this one.
 """
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, TypeVar
 
 from common.errors import Busy, Refusal
+from server.counts import Count
 from server.handlers.commands import CommandHandler
 from server.handlers.handler import Handler
 from server.handlers.resources import Mode, Resources
@@ -22,7 +24,16 @@ if TYPE_CHECKING:
     from server.identity.watcher import Watched
 
 _TRIES = 3
+_REFUSALS: dict[type[Exception], Count] = {Busy: Count.LOGIN_BUSY, Refusal: Count.LOGIN_REFUSED}
+"""How a login is counted that fails so; the first that fits."""
 _Result = TypeVar("_Result")
+
+
+class _InvalidToken(Refusal):
+    """A login by token is refused; the client is asked for its name instead."""
+
+    def __init__(self) -> None:
+        super().__init__("the token is not valid")
 
 
 @dataclass(frozen=True)
@@ -112,7 +123,12 @@ class AuthHandler(CommandHandler):
     def _resume(self) -> "Login | None":
         """Return the login that the client's token resumes, or None."""
         token = self.recall_token()
-        login = self._logins.resume(token) if token else None
+        login = None
+        if token:
+            with contextlib.suppress(_InvalidToken), self.mode.counts.login(Count.LOGIN_TOKEN, _REFUSALS):
+                login = self._logins.resume(token)
+                if login is None:
+                    raise _InvalidToken
         if login is not None:
             self.log.info("%s is back with a token", login.name)
         elif token:
@@ -155,7 +171,9 @@ class AuthHandler(CommandHandler):
             name = IMPOSSIBLE  # the client must not see a difference to a wrong password
         if is_open and self._logins.is_new(name):
             return self._register(name)
-        login = self._logins.log_in(name, self.ask_secret("Password: "), self.address, self.request.check_peer)
+        password = self.ask_secret("Password: ")
+        with self.mode.counts.login(Count.LOGIN_PASSWORD, _REFUSALS):
+            login = self._logins.log_in(name, password, self.address, self.request.check_peer)
         self.log.info("%s logged in", login.name)
         return login
 
@@ -166,7 +184,8 @@ class AuthHandler(CommandHandler):
             password = self._attempt(partial(self._ask_new_password, "New name. Choose a password"))
         if password is None:
             return None
-        login = self._logins.register(name, password, self.address)
+        with self.mode.counts.login(Count.LOGIN_REGISTERED, _REFUSALS):
+            login = self._logins.register(name, password, self.address)
         self.log.info("%s registered and logged in", login.name)
         return login
 

@@ -5,10 +5,11 @@ Each is opened at its first use, because echo needs none of them. They stay open
 
 from collections.abc import Callable
 from contextlib import ExitStack, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from server.counts import Counts, SharedCounts
 from server.settings import Limits, RegistrationLimits
 
 if TYPE_CHECKING:
@@ -26,12 +27,16 @@ _Kept = TypeVar("_Kept")
 
 @dataclass(frozen=True)
 class Mode:
-    """The handler that the configuration chose: its name, options and limits, and what its connections share."""
+    """The handler that the configuration chose: its name, options and limits, and what its connections share.
+
+    `counts` is where the process counts logins.
+    """
 
     name: str
     options: Any
     limits: Limits
     shared: Any
+    counts: Counts = field(default_factory=lambda: SharedCounts().of(0))
 
 
 class Resources:
@@ -109,6 +114,12 @@ class Resources:
             self._name = name
             self._opened.callback(fleet.strike_off, self._second_store, name)
         return differing
+
+    @property
+    def store_is_up(self) -> bool:
+        """Return whether the last look at the store has succeeded, if anybody looks."""
+        watcher = vars(self).get("watcher")
+        return watcher is None or not watcher.is_failing
 
     def kept(self, key: str, make: Callable[[], _Kept]) -> _Kept:
         """Return what outlives a reload, by its key; it is made at the first call."""

@@ -43,6 +43,7 @@ class Watcher:
         self._lock = threading.Lock()
         self._poll_lock = threading.Lock()
         self._closed = threading.Event()
+        self.is_failing = False  # whether the last look at the store has failed
         with store.reading() as transaction:
             self._latest_seen = self._revocations.revision(transaction)
         self._thread = threading.Thread(target=self._run, name="watcher", daemon=True)
@@ -103,7 +104,6 @@ class Watcher:
         self._thread.join()
 
     def _run(self) -> None:
-        failing = False
         clear_at = time.monotonic()
         difference = _clock_difference()
         while True:
@@ -119,11 +119,11 @@ class Watcher:
                     clear_at = time.monotonic() + _HOUR
                     correct_future(self._store)
                     clear(self._store)
-                failing = False
+                self.is_failing = False
             except StoreUnavailable as error:
-                if not failing:
+                if not self.is_failing:
                     LOG.warning("cannot see which sessions are ended elsewhere: %s", error)
-                failing = True
+                self.is_failing = True
             except Exception:  # this thread must survive any error of one round
                 LOG.exception("the watcher failed")
             if self._closed.wait(self._interval):

@@ -64,7 +64,7 @@ class Lifecycle:
         while (number := terminal.wait(self._signals)) not in (signal.SIGTERM, signal.SIGINT):
             if number in self._meaning.reload:
                 self._start_reload()
-        latest = time.monotonic() + self._service.drain_timeout + budget.CLOSING
+        latest = time.monotonic() + self._service.stop_seconds + budget.CLOSING
         self._start_to_stop()
         while (number := self._signals.wait(latest - time.monotonic())) not in {None, WOKEN, *self._meaning.cut}:
             pass

@@ -11,7 +11,17 @@ from common.errors import ConfigurationError, PorterError, Unavailable
 from server.configuration.loading import Configuration, Source, exposes_passwords
 
 LOG = logging.getLogger("porter.server")
-_KEPT_UNTIL_RESTART = ("host", "port", "port_taken", "store", "store_pool", "workers", "cpu_affinity", "control")
+_KEPT_UNTIL_RESTART = (
+    "host",
+    "port",
+    "port_taken",
+    "store",
+    "store_pool",
+    "workers",
+    "cpu_affinity",
+    "control",
+    "monitoring",
+)
 
 Announce = Callable[[Source, Configuration, Configuration], None]
 

@@ -5,24 +5,29 @@ import logging
 import os
 import socket
 import threading
+import time
 from dataclasses import dataclass
 from functools import partial
+from weakref import WeakKeyDictionary
 
 from common import PROJECT_ROOT, VERSION
 from common.errors import PorterError, StoreUnavailable, Unavailable
 from common.log.logs import Logging
-from common.log.writebehind import behind, writers
+from common.log.writebehind import WriteBehind, behind, writers
 from server.bus.memory import SharedMemory
 from server.configuration import certificate
 from server.configuration.loading import Configuration
 from server.control.serving import Control
+from server.counts import Count, Counts, SharedCounts
 from server.engine.admission import Slots
 from server.engine.listening import endpoint, listen, reachable_at
 from server.engine.plan import Plan, Proxies
 from server.engine.server import Server
 from server.handlers.resources import Mode, Resources
 from server.machine import make_room_for
+from server.monitoring.watching import readiness
 from server.process.roll import Roll
+from server.process.watch import Watch, listen_for_watchers
 
 LOG = logging.getLogger("porter.server")
 
@@ -35,6 +40,8 @@ class Share:
     slots: Slots
     hash_threads: int
     memory: SharedMemory
+    counts: Counts
+    monitor: socket.socket | None
 
 
 class Service:
@@ -54,6 +61,9 @@ class Service:
             settings.store, settings.registration_limits, hash_threads, memory, settings.store_pool
         )
         self._logging = Logging(behind)
+        self._counts = share.counts if share else SharedCounts().of(0)
+        self._lost: WeakKeyDictionary[WriteBehind, int] = WeakKeyDictionary()  # records, as far as they are counted
+        self._is_draining = False
         self._fingerprint = ""  # of the certificate that was loaded last
         self._speaks_for_all = share is None or share.memory.origin == "0"
         try:
@@ -66,7 +76,8 @@ class Service:
         try:
             plan, self._summary = self._plan(configuration)
             listener = share.listener if share else listen(settings.host, settings.port, settings.port_taken)
-            self._server = Server(listener, plan, share.slots if share else None)
+            self._monitor = share.monitor if share else listen_for_watchers(settings.monitoring)
+            self._server = Server(listener, plan, share.slots if share else None, self._counts)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             self._resources.close()
@@ -79,6 +90,9 @@ class Service:
         if share is None:
             log_listening(self.description, listener, configuration)
             suggest_writing_behind(self._logging, settings.logging)
+        self._counts.set(Count.TURNED_AT, int(time.monotonic()))
+        self._counts.set(Count.PID, os.getpid())
+        self._monitoring = Watch(self._monitor, self._counts.all_rows, self) if self._monitor else None
         self._compare_certificates()
         for writer in writers(LOG):
             writer.drain()  # a script that reads `Listening on` must find the pid in the log
@@ -108,8 +122,31 @@ class Service:
         LOG.info("reloaded %s", summary)
         self._compare_certificates()
 
+    @property
+    def stop_seconds(self) -> float:
+        """Return how long a stop may take until its last connection is gone."""
+        return self.drain_timeout + self._configuration.settings.monitoring.readiness_delay
+
+    @property
+    def unready(self) -> str:
+        """Return why a balancer should send nobody here, or an empty text."""
+        most = self._configuration.settings.limits.max_connections
+        return readiness(self._counts.all_rows, most, is_draining=self._is_draining)
+
+    def note_counts(self) -> None:
+        """Bring the counts of this process up to this moment."""
+        self._server.note_counts()
+        self._counts.set(Count.STORE_IS_DOWN, not self._resources.store_is_up)
+        for writer in writers(LOG):
+            lost = writer.lost_in_all
+            self._counts.add(Count.RECORDS_LOST, lost - self._lost.get(writer, 0))
+            self._lost[writer] = lost
+
     def stop_listening(self) -> None:
-        """Accept no more connections."""
+        """Accept no more connections, after `readiness_delay` in which a balancer can learn of it."""
+        self._is_draining = True
+        if self._monitoring is not None:
+            time.sleep(self._configuration.settings.monitoring.readiness_delay)
         self._server.stop_listening()  # before the log line, which may wait for the disk
         LOG.info("stopping, %d connections open", self.connections)
 
@@ -123,6 +160,8 @@ class Service:
         """Close everything after the drain. A connection that does not end even when it is cut is left behind."""
         unfinished = self.connections
         self._control.close()
+        if self._monitoring is not None:
+            self._monitoring.close()
         self._server.shutdown()
         self._serving.join()
         self._server.server_close()
@@ -187,7 +226,7 @@ class Service:
                 fault=type(error).__name__,
                 reason=error,
             ) from error
-        mode = Mode(settings.mode, choice.options, settings.limits, shared)
+        mode = Mode(settings.mode, choice.options, settings.limits, shared, self._counts)
         networks = tuple(ipaddress.ip_network(text) for text in settings.proxy_protocol.trusted)
         proxies = Proxies(networks, settings.proxy_protocol.timeout)
         return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls, proxies=proxies), summary

@@ -20,6 +20,7 @@ from common.log.writebehind import behind
 from server.bus.memory import Ring
 from server.configuration import certificate
 from server.configuration.loading import Configuration, Source
+from server.counts import SharedCounts
 from server.engine.admission import SharedSlots
 from server.engine.listening import listen
 from server.machine import cores
@@ -29,6 +30,7 @@ from server.process.placement import Placement
 from server.process.reloading import Reloader
 from server.process.service import Service, Share, log_listening, suggest_writing_behind
 from server.process.signals import HANDLED, Signals
+from server.process.watch import listen_for_watchers
 from server.process.workers import ORDERS, Workers
 
 LOG = logging.getLogger("porter.server")
@@ -47,11 +49,13 @@ class Supervisor:
         LOG.info("server started, pid %d, %d workers, Porter %s", os.getpid(), count, VERSION)
         self._slots = SharedSlots(count)
         self._ring = Ring(count)
-        self._workers = Workers(count, self._work, self._slots.clear)
+        self._counts = SharedCounts(count)
+        self._workers = Workers(count, self._work, self._forget)
         self._reloader = Reloader(source, configuration, self._apply)
         try:
             if settings.tls.enabled:
                 certificate.ensure(configuration.certificate, configuration.key)  # once, for all workers
+            self._monitor = listen_for_watchers(settings.monitoring)
             self._listener = listen(settings.host, settings.port, settings.port_taken)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
@@ -81,7 +85,8 @@ class Supervisor:
 
     @property
     def _drain_timeout(self) -> float:
-        return self._reloader.running.settings.limits.drain_timeout
+        settings = self._reloader.running.settings
+        return settings.limits.drain_timeout + settings.monitoring.readiness_delay
 
     def _watch(self, signals: Signals, terminal: Terminal) -> None:
         """Replace workers and reload on HUP, until a signal ends the server."""
@@ -102,6 +107,11 @@ class Supervisor:
         if signal.getitimer(signal.ITIMER_REAL)[0] == 0:
             signal.setitimer(signal.ITIMER_REAL, self._drain_timeout + budget.PARENT)
 
+    def _forget(self, number: int) -> None:
+        """Free what a worker that has ended had taken, and forget what it had open."""
+        self._slots.clear(number)
+        self._counts.clear_gauges(number)
+
     def _apply(self, configuration: Configuration) -> None:
         """Make the workers apply a configuration, after a check that is done once for all of them."""
         if configuration.settings.tls.enabled:
@@ -115,7 +125,14 @@ class Supervisor:
         configuration = self._reloader.running
         is_placed = configuration.settings.cpu_affinity == "auto"
         with Signals() as signals, Placement(number) if is_placed else contextlib.nullcontext():
-            share = Share(self._listener, self._slots.of(number), self._hash_threads, self._ring.of(number))
+            share = Share(
+                self._listener,
+                self._slots.of(number),
+                self._hash_threads,
+                self._ring.of(number),
+                self._counts.of(number),
+                self._monitor,
+            )
             service = Service(configuration, share)
             reloader = Reloader(self._source, configuration, service.apply, announce=_announce_nothing)
             lifecycle = Lifecycle(signals, service, reloader.reload, WORKER)
