@@ -14,6 +14,7 @@ from typing import NoReturn
 from common.program import ArgumentParser, ask, foreign_port_warning, has_terminal, port_from, port_number
 from server.configuration.loading import Overrides, Source, file_path, with_environment
 from server.machine import cores
+from server.process import systemd
 from server.process.lifecycle import Lifecycle, Terminal
 from server.process.placement import Placement
 from server.process.reloading import Reloader
@@ -77,8 +78,9 @@ def main() -> NoReturn:
     reloader = Reloader(source, configuration, service.apply)
     together = Placement(secrets.randbelow(4096)) if settings.cpu_affinity == "auto" else contextlib.nullcontext()
     with Signals() as signals, together:
-        lifecycle = Lifecycle(signals, service, reloader.reload)
+        lifecycle = Lifecycle(signals, service, systemd.told(reloader.reload))
         print(f"Listening on {service.description}", flush=True)
+        systemd.notify("READY=1")
         lifecycle.obey(terminal)
 
 

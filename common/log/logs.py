@@ -4,6 +4,7 @@ Text from a peer cannot forge a line: each unsafe character is escaped. This mod
 are nor how a file is written.
 """
 
+import json
 import logging
 import logging.config
 import time
@@ -98,3 +99,18 @@ class Formatter(logging.Formatter):
             before, after = text[:19], text[19:]
             self._second = (whole, before, after)
         return f"{before}.{milliseconds:03d}{after}"
+
+
+class JsonFormatter(Formatter):
+    """Writes the same as one JSON object a line, for programs that collect logs; a traceback is a field of it."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": self._time(record.created),
+            "level": record.levelname,
+            "peer": getattr(record, "peer", NO_PEER),
+            "text": visible(record.getMessage()),
+        }
+        if record.exc_info:
+            line["traceback"] = visible(self.formatException(record.exc_info), keep="\n")
+        return json.dumps(line, ensure_ascii=False)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Self
 
 from common.errors import ExitStatus
-from server.process import budget
+from server.process import budget, systemd
 from server.process.service import Service
 from server.process.signals import CUT, READY, RELOAD, WOKEN, Signals
 
@@ -61,9 +61,13 @@ class Lifecycle:
 
     def obey(self, terminal: "Terminal") -> NoReturn:
         """Do what the signals say, and end the process. A second TERM or INT ends the drain at once."""
-        while (number := terminal.wait(self._signals)) not in (signal.SIGTERM, signal.SIGINT):
+        watchdog = systemd.watchdog_seconds()
+        while (number := terminal.wait(self._signals, watchdog)) not in (signal.SIGTERM, signal.SIGINT):
             if number in self._meaning.reload:
                 self._start_reload()
+            if number is None and self._service.is_healthy:
+                systemd.notify("WATCHDOG=1")
+        systemd.notify("STOPPING=1")
         latest = time.monotonic() + self._service.stop_seconds + budget.CLOSING
         self._start_to_stop()
         while (number := self._signals.wait(latest - time.monotonic())) not in {None, WOKEN, *self._meaning.cut}:

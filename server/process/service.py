@@ -20,12 +20,13 @@ from server.configuration.loading import Configuration
 from server.control.serving import Control
 from server.counts import Count, Counts, SharedCounts
 from server.engine.admission import Slots
-from server.engine.listening import endpoint, listen, reachable_at
+from server.engine.listening import endpoint, reachable_at
 from server.engine.plan import Plan, Proxies
 from server.engine.server import Server
 from server.handlers.resources import Mode, Resources
 from server.machine import make_room_for
-from server.monitoring.watching import readiness
+from server.monitoring.watching import health, readiness
+from server.process import systemd
 from server.process.roll import Roll
 from server.process.watch import Watch, listen_for_watchers
 
@@ -75,7 +76,7 @@ class Service:
         make_room_for(settings.limits.max_connections)
         try:
             plan, self._summary = self._plan(configuration)
-            listener = share.listener if share else listen(settings.host, settings.port, settings.port_taken)
+            listener = share.listener if share else systemd.listener(settings)
             self._monitor = share.monitor if share else listen_for_watchers(settings.monitoring)
             self._server = Server(listener, plan, share.slots if share else None, self._counts)
         except PorterError as error:
@@ -126,6 +127,10 @@ class Service:
     def stop_seconds(self) -> float:
         """Return how long a stop may take until its last connection is gone."""
         return self.drain_timeout + self._configuration.settings.monitoring.readiness_delay
+
+    @property
+    def is_healthy(self) -> bool:
+        return not health(self._counts.all_rows)
 
     @property
     def unready(self) -> str:

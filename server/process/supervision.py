@@ -5,6 +5,7 @@ It does not know how processes are started and watched (workers.py), and how one
 
 import contextlib
 import logging
+import math
 import os
 import signal
 import socket
@@ -22,9 +23,9 @@ from server.configuration import certificate
 from server.configuration.loading import Configuration, Source
 from server.counts import SharedCounts
 from server.engine.admission import SharedSlots
-from server.engine.listening import listen
 from server.machine import cores
-from server.process import budget
+from server.monitoring.watching import health
+from server.process import budget, systemd
 from server.process.lifecycle import WORKER, Lifecycle, Terminal
 from server.process.placement import Placement
 from server.process.reloading import Reloader
@@ -56,7 +57,7 @@ class Supervisor:
             if settings.tls.enabled:
                 certificate.ensure(configuration.certificate, configuration.key)  # once, for all workers
             self._monitor = listen_for_watchers(settings.monitoring)
-            self._listener = listen(settings.host, settings.port, settings.port_taken)
+            self._listener = systemd.listener(settings)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
             raise
@@ -74,6 +75,7 @@ class Supervisor:
                 log_listening(description, self._listener, self._reloader.running)
                 suggest_writing_behind(self._logging, self._reloader.running.settings.logging)
                 print(f"Listening on {description}", flush=True)
+                systemd.notify("READY=1")
                 self._watch(signals, terminal)
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)
@@ -90,12 +92,19 @@ class Supervisor:
 
     def _watch(self, signals: Signals, terminal: Terminal) -> None:
         """Replace workers and reload on HUP, until a signal ends the server."""
+        watchdog = systemd.watchdog_seconds() or math.inf
+        reload = systemd.told(self._reloader.reload)
         while True:
-            number = terminal.wait(signals, self._workers.watch())
+            left = self._workers.watch()
+            seconds = min(watchdog, math.inf if left is None else left)
+            number = terminal.wait(signals, None if seconds == math.inf else seconds)
             if number in (signal.SIGTERM, signal.SIGINT):
+                systemd.notify("STOPPING=1")
                 return
             if number == signal.SIGHUP:
-                self._reloader.reload()
+                reload()
+            if watchdog < math.inf and not health(self._counts):
+                systemd.notify("WATCHDOG=1")
 
     def _end(self) -> None:
         """Make the workers drain. The signal handler calls this, in the middle of any other code.

@@ -1,5 +1,6 @@
 """Logging: each line has the same form, and no text can forge a line."""
 
+import json
 import logging
 import re
 
@@ -7,7 +8,7 @@ import yaml
 
 from common import PROJECT_ROOT
 from common.errors import ConfigurationError
-from common.log.logs import Logging
+from common.log.logs import JsonFormatter, Logging
 from tests.common.log.log_case import LogTestCase
 
 LINE = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}[+-]\d\d:\d\d [A-Z]+ \S+ .*")
@@ -29,6 +30,21 @@ class Logs(LogTestCase):
             self.emit(handler, "name %s", nasty, peer=nasty.replace(" ", ""))
         self.assertEqual(9, len(self.lines()))
         self.assertNotRegex("".join(self.lines()), "[\x00-\x1f\x7f-\x9f\u2028\u202e]")
+
+    def test_a_line_may_be_a_json_object_with_the_same_fields(self) -> None:
+        handler = self.handler()
+        handler.setFormatter(JsonFormatter())
+        self.emit(handler, "hello %s", "\u017c\n\u202e", peer="1.2.3.4:5")
+        try:
+            raise ValueError("bad\x1b")
+        except ValueError as error:
+            details = (ValueError, error, error.__traceback__)
+            handler.handle(logging.LogRecord("x", logging.ERROR, "", 0, "it failed", (), details))
+        first, second = (json.loads(line) for line in self.lines())
+        self.assertEqual(["time", "level", "peer", "text"], list(first))
+        wanted = ("INFO", "1.2.3.4:5", "hello \u017c\\n\\u202e")
+        self.assertEqual(wanted, (first["level"], first["peer"], first["text"]))
+        self.assertIn("ValueError: bad\\x1b", second["traceback"])
 
     def test_a_traceback_is_more_lines_of_the_same_form(self) -> None:
         handler = self.handler()
