@@ -50,3 +50,18 @@ def draw_comparison(path: Path, figures: Figures) -> None:
         panel.locator_params(axis="x", nbins=4)
     figure.supxlabel("messages a second, medians")
     figure.savefig(path)
+
+
+def draw_failover(path: Path, curves: dict[str, dict[str, list[int]]]) -> None:
+    """Draw how many clients are back at the end of each second, with one panel for each server."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(2, 2, figsize=(11, 7), layout="constrained")
+    for panel, (name, policies) in zip(panels.flat, curves.items(), strict=True):
+        for policy, back in policies.items():
+            panel.plot(range(len(back)), back, label=policy)
+        panel.set_title(name)
+        panel.grid(visible=True, alpha=0.3)
+    panels.flat[0].legend(fontsize=8)
+    figure.supxlabel("seconds after the loss")
+    figure.supylabel("clients that are back")
+    figure.savefig(path)

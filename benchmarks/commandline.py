@@ -38,6 +38,10 @@ examples:
 
 def main() -> int:
     options = _options()
+    if options.failover:
+        from benchmarks import failover
+
+        return failover.main(options.connections, options.plot)
     if options.compare:
         # Imported only here: it starts other servers, which need their libraries.
         from benchmarks.compare import compare, compare_chats
@@ -93,6 +97,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the results into a PNG or SVG file")
     parser.add_argument("--compare", action="store_true", help="measure Porter and other servers, in turns")
+    parser.add_argument(
+        "--failover", action="store_true", help="simulate how -c clients of a lost server come back to another one"
+    )
     parser.add_argument("--rounds", type=int, default=3, help="rounds of a comparison (default: %(default)s)")
     options = parser.parse_args()
     if options.plot and options.plot.suffix not in (".png", ".svg"):

@@ -31,6 +31,9 @@ _EPILOG = """\
 other commands:
   ./run.sh client      start the client (see --help)
   ./run.sh users       manage accounts and known addresses (see --help)
+  ./run.sh clients     show who is connected, or end connections (see --help)
+  ./run.sh top         watch who is connected
+  ./run.sh store       look after the database: version, upgrade, copy (see --help)
   ./run.sh check       check the configuration file (see --help)
   ./run.sh bench       measure a server, or compare Porter with other servers (see --help)
   ./run.sh test        run the tests (--long: only the endurance tests, for half an hour at most)

@@ -56,7 +56,7 @@ def groups() -> dict[str, list[str]]:
         module = ".".join(path.relative_to(_HERE.parent).with_suffix("").parts)
         if path.stem in _ALONE or path.parent.name == "endurance":
             group = module
-        elif "store_case import Postgres" in path.read_text():
+        elif "store_case import" in path.read_text() and "needs_p" in path.read_text():
             group = "tests on both databases"
         else:
             group = module.rpartition(".")[0]

@@ -23,6 +23,7 @@ from server.counts import Count, Counts, SharedCounts
 from server.engine.admission import Connections, Slots
 from server.engine.connection import Connection, State
 from server.engine.crew import Crew
+from server.engine.draining import drain
 from server.engine.faults import Faults
 from server.engine.introduction import Arrival, Reception
 from server.engine.leader import Leader
@@ -37,15 +38,10 @@ _LINGER = 2.0
 _LINGER_REFUSED = 1.0
 _PAUSE_WHEN_EXHAUSTED = 0.1
 _LONGEST_LOOK = 1.0
-_AFTER_CUT = 0.2
 
 _EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 _INHERITS_OPTIONS = sys.platform == "linux"  # whether an accepted socket has the options of its listener
 _MOST_LINGERING = 128  # refused connections
-# A drain that ends many connections.
-_MANY = 200
-_ENDS_A_SECOND, _TOGETHER = 500, 25
-_SPREAD = 0.8  # of the time for the drain; whoever is left then ends at once
 
 
 class Server(socketserver.ThreadingTCPServer):
@@ -286,24 +282,8 @@ class Server(socketserver.ThreadingTCPServer):
         self._listener.close()
 
     def drain(self, timeout: float) -> int:
-        """Let every connection finish its work. Return how many had to be cut after `timeout` seconds.
-
-        Many end one after the other, so that their clients do not come back to another server all at once.
-        """
-        start = time.monotonic()
-        connections = self.connections.all()
-        for number, connection in enumerate(connections):
-            connection.stop()
-            if len(connections) > _MANY and number % _TOGETHER == 0:
-                pause = start + min(number / _ENDS_A_SECOND, _SPREAD * timeout) - time.monotonic()
-                self.connections.wait_until_none(max(0.0, pause))
-        if self.connections.wait_until_none(max(0.0, start + timeout - time.monotonic())):
-            return 0
-        left = self.connections.all()
-        for connection in left:
-            connection.cut()
-        self.connections.wait_until_none(_AFTER_CUT)
-        return len(left)
+        """Let every connection finish its work. Return how many had to be cut after `timeout` seconds."""
+        return drain(self.connections, timeout)
 
     def server_close(self) -> None:
         """Close what is open after `shutdown`."""

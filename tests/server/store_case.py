@@ -66,12 +66,16 @@ class Postgres:
 class Pgbouncer(Postgres):
     """A mixin for the same, behind PgBouncer that lends two sessions to many clients, each for one transaction."""
 
+    pool = 2
+    """Sessions that all clients share."""
+
     def setUp(self: Any) -> None:
         self.pooler = Path(tempfile.mkdtemp(prefix="porter-pgbouncer-"))
         self.addCleanup(shutil.rmtree, self.pooler)
         (self.pooler / "pgbouncer.ini").write_text(
             f"[databases]\npostgres = host={_cluster()} user=porter\n"
-            "[pgbouncer]\nlisten_addr =\nauth_type = any\npool_mode = transaction\ndefault_pool_size = 2\n"
+            "[pgbouncer]\nlisten_addr =\nauth_type = any\npool_mode = transaction\n"
+            f"default_pool_size = {self.pool}\nmax_client_conn = 1000\nserver_login_retry = 1\n"
             f"unix_socket_dir = {self.pooler}\n"
         )
         if os.geteuid() == 0:
@@ -120,6 +124,11 @@ def _run(program: str, *arguments: str) -> None:
     folder = _programs()
     assert folder is not None
     subprocess.run(as_postgres(str(folder / program), *arguments), check=True, capture_output=True, cwd="/")
+
+
+def restart_postgres() -> None:
+    """Restart the cluster of this run of the tests; its sessions end."""
+    _run("pg_ctl", "-D", f"{_cluster()}/data", "-l", f"{_cluster()}/log", "-m", "fast", "-w", "restart")
 
 
 @cache

@@ -148,7 +148,7 @@ class WatcherTests(StoreTestCase):
 
         with (
             mock.patch.object(Revocations, "since", since),
-            self.assertLogs("porter.server", "ERROR") as logged,
+            self.assertLogs("porter.server", "WARNING") as logged,
             watching(self.start(interval=scaled(0.01)), login(1, 10), lambda error: ended.set()),
         ):
             self.revoke(1)

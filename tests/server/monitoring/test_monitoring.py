@@ -26,6 +26,29 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
+def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
+    """Ask the monitoring port; return the status and the body."""
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=PATIENCE)
+    try:
+        connection.request(method, path)
+        answer = connection.getresponse()
+        return answer.status, answer.read().decode()
+    finally:
+        connection.close()
+
+
+def metrics_at(port: int) -> dict[str, float]:
+    """Return the samples by their names with labels, as in `porter_messages_total{direction=sent}`."""
+    status, text = get(port, "/metrics")
+    assert status == 200, text
+    found: dict[str, float] = {}
+    for family in text_string_to_metric_families(text):
+        for sample in family.samples:
+            labels = ",".join(f"{key}={value}" for key, value in sample.labels.items())
+            found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
+    return found
+
+
 class Watching(PorterTestCase):
     def setUp(self) -> None:
         super().setUp()
@@ -33,23 +56,10 @@ class Watching(PorterTestCase):
         self.monitoring = {"address": f"127.0.0.1:{self.watch}"}
 
     def get(self, path: str, method: str = "GET") -> tuple[int, str]:
-        connection = http.client.HTTPConnection("127.0.0.1", self.watch, timeout=PATIENCE)
-        try:
-            connection.request(method, path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
+        return get(self.watch, path, method)
 
     def metrics(self) -> dict[str, float]:
-        status, text = self.get("/metrics")
-        self.assertEqual(200, status)
-        found: dict[str, float] = {}
-        for family in text_string_to_metric_families(text):
-            for sample in family.samples:
-                labels = ",".join(f"{key}={value}" for key, value in sample.labels.items())
-                found[f"{sample.name}{{{labels}}}" if labels else sample.name] = sample.value
-        return found
+        return metrics_at(self.watch)
 
 
 class Behaviour:
