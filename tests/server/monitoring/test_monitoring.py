@@ -1,7 +1,9 @@
 """What those who watch see: exact counts, over workers that die, readiness, health, a page; and slow readers."""
 
+import contextlib
 import http.client
 import os
+import random
 import re
 import shutil
 import signal
@@ -21,9 +23,12 @@ AUTH = {"auth": {"options": QUICK_HASHES}}
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Return a port that is free, and that the system gives to nobody who asks for any free one."""
+    while True:
+        port = random.randrange(20_000, 32_000)
+        with socket.socket() as probe, contextlib.suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def get(port: int, path: str, method: str = "GET") -> tuple[int, str]:
