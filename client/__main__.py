@@ -1,5 +1,6 @@
 """Starts the client: run.sh calls `python -m client`. The work is in commandline.py."""
 
+from common.language import of_reader
 from common.program import run
 
 
@@ -11,4 +12,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, of_reader())

@@ -25,6 +25,7 @@ from client.trust import Endpoint, authority_problem, checked_pin
 from common import PROJECT_ROOT
 from common.addresses import may_be_host
 from common.errors import ConnectionEnded, ExitStatus, Unavailable, UsageError
+from common.language import Language, of_reader
 from common.log.logfile import RotatingFileHandler
 from common.log.logs import Logging
 from common.program import (
@@ -42,6 +43,10 @@ from common.program import (
 from common.wire.sockets import Timeouts
 
 LOG = logging.getLogger("porter.client")
+_UNKNOWN = """\
+The certificate of {server} is not known:
+  {presented}
+Compare it with the fingerprint that the server printed at its start."""
 _EPILOG = """\
 On a terminal, `exit` or Ctrl-D ends the client. In a pipe, it sends each line of
 standard input and writes the replies to standard output.
@@ -54,6 +59,7 @@ certificates and history.
 def main() -> int:
     os.umask(os.umask(0o077) | 0o027)
     options = _command_line()
+    language = of_reader()
     settings = client_settings.load(client_settings.DEFAULT_FILE)
     _configure_log(is_verbose=options.verbose)
     if options.verbose and (warning := foreign_port_warning()):
@@ -61,13 +67,19 @@ def main() -> int:
     is_interactive = has_terminal()
     if options.password_stdin and is_interactive:
         raise UsageError("--password-stdin needs a pipe; on a terminal leave it out and type the password")
-    server = _server(options, settings, asks=is_interactive and not options.no_input and not options.forget)
+    asks = is_interactive and not options.no_input and not options.forget
+    server = _server(options, settings, language if asks else None)
     if options.forget:
-        return _forget(StateFolder(default_folder()), server)
+        return _forget(StateFolder(default_folder()), server, language)
     lines = Lines(0)
     secret = _secret(options, lines)
-    state = open_state(print_warning, saves=not options.no_save)
-    access = _access(options, settings)
+
+    def warn(error: Unavailable) -> None:
+        kept = "{text}; what the client would keep there is forgotten when it ends"
+        print_warning(language.text(kept, text=language.error(error)), language)
+
+    state = open_state(warn, saves=not options.no_save)
+    access = _access(options, settings, language)
     with explained(server, has_tls=access.tls):
         client = Client(server, access, state=state)
         try:
@@ -75,9 +87,9 @@ def main() -> int:
                 shown = description(client.connection, client.peer)
                 print(f"porter: connected to {server}, {shown}", file=sys.stderr)
             if is_interactive:
-                face = _terminal(client, state.file("history"), is_verbose=options.verbose)
+                face = _terminal(client, state.file("history"), language, is_verbose=options.verbose)
             else:
-                face = _pipe(lines, options)
+                face = _pipe(lines, options, language)
             return _converse(client, secret, face, reconnects=options.reconnect)
         finally:
             client.close(linger=0)
@@ -98,38 +110,44 @@ def _converse(client: Client, secret: str | None, face: Face, *, reconnects: boo
             status = talk(conversation, is_back)
             if not (reconnects and conversation.was_lost):
                 return status
-            reason = "the server has ended it"
+            reason = screen.language.text("the server has ended it")
         except (ConnectionEnded, Unavailable) as error:
-            if not (reconnects and conversation.may_come_back):
+            is_lost = isinstance(error, ConnectionEnded) or conversation.has_ended
+            if not (reconnects and is_lost and conversation.may_come_back):
                 raise
-            reason = str(error)
-        unanswered = conversation.unanswered
-        lines = f"; {unanswered} line{'s were' if unanswered > 1 else ' was'} not answered" if unanswered else ""
-        print_warning(f"the connection to {client.server} is lost ({reason}){lines}; coming back")
+            reason = screen.language.error(error)
+        text = screen.language.text
+        lost = "the connection to {server} is lost ({reason}); coming back"
+        if lines := conversation.unanswered:
+            lost = "the connection to {server} is lost ({reason}); {lines} lines were not answered; coming back"
+            print_warning(text(lost, server=client.server, reason=reason, lines=lines), screen.language)
+        else:
+            print_warning(text(lost, server=client.server, reason=reason), screen.language)
         client.reconnect()
-        print_warning(f"connected to {client.server} again")
+        print_warning(text("connected to {server} again", server=client.server), screen.language)
         is_back = True
 
 
-def _terminal(client: Client, history: Path | None, *, is_verbose: bool) -> Face:
+def _terminal(client: Client, history: Path | None, language: Language, *, is_verbose: bool) -> Face:
     from client.terminal import Terminal, TerminalScreen  # imports prompt_toolkit, which a pipe does not need
 
-    screen = TerminalScreen(is_verbose=is_verbose)
+    screen = TerminalScreen(is_verbose=is_verbose, language=language)
     terminal = Terminal(screen, history)
-    print(f"Connected to {client.described}. `exit` or Ctrl-D leaves.", file=sys.stderr)
+    connected = language.text("Connected to {server}. `exit` or Ctrl-D leaves.", server=client.described)
+    print(connected, file=sys.stderr)
     return screen, lambda conversation, _: asyncio.run(terminal.converse(conversation))
 
 
-def _pipe(lines: Lines, options: argparse.Namespace) -> Face:
+def _pipe(lines: Lines, options: argparse.Namespace, language: Language) -> Face:
     def talk(conversation: Conversation, is_back: bool) -> ExitStatus:
         conversation.line.connection.timeouts = Timeouts(send=options.timeout)
         patience = Patience(options.timeout, options.follow, answers=not is_back)
         return converse_in_pipe(conversation, lines, patience)
 
-    return PipeScreen(is_verbose=options.verbose), talk
+    return PipeScreen(is_verbose=options.verbose, language=language), talk
 
 
-def _access(options: argparse.Namespace, settings: client_settings.Settings) -> Access:
+def _access(options: argparse.Namespace, settings: client_settings.Settings, language: Language) -> Access:
     """Return how the server is reached. Raise UsageError for options that contradict each other."""
     tls = settings.tls and not options.no_tls
     authority = options.ca or (PROJECT_ROOT / settings.ca if settings.ca and options.pin is None else None)
@@ -138,7 +156,7 @@ def _access(options: argparse.Namespace, settings: client_settings.Settings) -> 
             raise UsageError(
                 "{option} needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml", option=option
             )
-    confirm = _confirm if has_terminal() and not options.no_input else None
+    confirm = partial(_confirm, language) if has_terminal() and not options.no_input else None
     return Access(tls, options.pin, options.accept_new, authority, confirm, max_message=settings.max_message)
 
 
@@ -221,7 +239,8 @@ def _seconds(text: str) -> float:
     return seconds
 
 
-def _server(options: argparse.Namespace, settings: client_settings.Settings, *, asks: bool) -> Endpoint:
+def _server(options: argparse.Namespace, settings: client_settings.Settings, asks_in: Language | None) -> Endpoint:
+    """Return the server that is meant. With a language the user is asked for what was not given."""
     host = options.host or environment("PORTER_HOST") or settings.host
     if not may_be_host(host):
         origin = "--host" if options.host else "PORTER_HOST"
@@ -229,10 +248,10 @@ def _server(options: argparse.Namespace, settings: client_settings.Settings, *, 
     origin = "PORTER_PORT" if options.port is None else "--port"
     given_port = options.port if options.port is not None else environment_port()
     port = settings.port if given_port is None else port_from(origin, given_port, lowest=1)
-    if asks and options.host is None:
-        host = ask("Host", host, _existing_host)
-    if asks and options.port is None:
-        port = ask("Port", port, partial(port_number, lowest=1))
+    if asks_in is not None and options.host is None:
+        host = ask("Host", host, _existing_host, asks_in)
+    if asks_in is not None and options.port is None:
+        port = ask("Port", port, partial(port_number, lowest=1), asks_in)
     return Endpoint(host.lower(), port)
 
 
@@ -245,10 +264,11 @@ def _existing_host(text: str) -> str:
     return text
 
 
-def _forget(folder: StateFolder, server: Endpoint) -> ExitStatus:
+def _forget(folder: StateFolder, server: Endpoint, language: Language) -> ExitStatus:
     had_certificate = trust.forget(folder, server)
     had_tokens = tokens.forget(folder, server)
-    print(f"{server} is forgotten" if had_certificate or had_tokens else f"nothing is stored for {server}")
+    had_any = had_certificate or had_tokens
+    print(language.text("{server} is forgotten" if had_any else "nothing is stored for {server}", server=server))
     return ExitStatus.DONE
 
 
@@ -278,6 +298,6 @@ def _secret(options: argparse.Namespace, lines: Lines) -> str | None:
     return line.rstrip("\r\n")
 
 
-def _confirm(question: str) -> bool:
-    print(question, file=sys.stderr)
-    return ask_yes_or_no("Trust it?")
+def _confirm(language: Language, server: str, presented: str) -> bool:
+    print(language.text(_UNKNOWN, server=server, presented=presented), file=sys.stderr)
+    return ask_yes_or_no("Trust it?", language)

@@ -28,6 +28,8 @@ from common.wire.tls import client_context, fingerprint
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0  # seconds, also for the TLS handshake
 _SEND_TIMEOUT = 60.0  # seconds
+_LOST = "the connection to {server} is lost: {reason}"
+_LOST_WITHOUT_TLS = "the connection to {server} is lost: {reason}; if the server speaks TLS, leave out --no-tls"
 
 
 def connect(server: Endpoint, max_message: int, trust: Trust | None, policy: Policy) -> tuple[MessageSocket, Peer]:
@@ -77,9 +79,8 @@ def explained(server: Endpoint, *, has_tls: bool) -> Iterator[None]:
             "{server}: {reason}; a server without TLS needs --no-tls", server=server, reason=error
         ) from error
     except ConnectionEnded as error:
-        lost = "the connection to {server} is lost: {reason}"
-        hint = "" if has_tls else "; if the server speaks TLS, leave out --no-tls"
-        raise ConnectionLost(lost + hint, server=server, reason=error) from error
+        lost = _LOST if has_tls else _LOST_WITHOUT_TLS
+        raise ConnectionLost(lost, server=server, reason=error) from error
     except ProtocolError as error:
         raise type(error)(
             "{server} breaks the protocol: {reason}; is it a Porter server?", server=server, reason=error

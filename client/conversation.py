@@ -10,6 +10,7 @@ from typing import Protocol
 
 from client.line import Line, Message
 from common.errors import ConnectionLost, ExitStatus, NotPermitted, ProtocolError, TrustError, Unavailable
+from common.language import Language
 from common.visible import visible
 from common.wire.kinds import Kind
 
@@ -33,6 +34,7 @@ class Screen(Protocol):
     """
 
     longest: int | None
+    language: Language
 
     def show(self, text: str) -> None: ...
     def show_error(self, text: str) -> None: ...
@@ -191,7 +193,8 @@ class Conversation:
         if longest is None or len(text) <= longest:
             return visible(text, keep="\n\t")
         shown = visible(text[:longest], keep="\n\t")
-        return f"{shown}\n... and {len(text) - longest} more characters"
+        more = self._screen.language.text("... and {number} more characters", number=len(text) - longest)
+        return f"{shown}\n{more}"
 
     def _ask(self, prompt: str, *, is_secret: bool) -> None:
         prompt = visible(prompt[:_MAX_PROMPT])[:_MAX_PROMPT]  # escaping may have made it longer

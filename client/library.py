@@ -43,7 +43,7 @@ class Access:
     pin: str | None = None
     accept_new: bool = False
     ca: Path | None = None
-    confirm: Callable[[str], bool] | None = None
+    confirm: Callable[[str, str], bool] | None = None
     keeps: bool = False
     max_message: int = 1_048_576
 
@@ -66,7 +66,7 @@ class Client(Line):
         if not LOG.hasHandlers():
             LOG.addHandler(logging.NullHandler())  # a program that wants the log sets it up
         if state is None:
-            state = open_state(LOG.warning, saves=True) if access.keeps else State(None, LOG.warning)
+            state = open_state(_warn, saves=True) if access.keeps else State(None, _warn)
         self.server = server
         self.access = access
         self.timeout = timeout
@@ -174,3 +174,7 @@ class Client(Line):
             else:
                 raise NotPermitted("{text}", text=said.text)
         return said.text
+
+
+def _warn(error: Unavailable) -> None:
+    LOG.warning("%s; what would be kept there is forgotten", error)

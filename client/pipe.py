@@ -13,8 +13,9 @@ import time
 from collections import deque
 from dataclasses import dataclass
 
-from client.conversation import Conversation
+from client.conversation import Conversation, Question
 from common.errors import ConnectionLost, ExitStatus, NotPermitted, Unavailable, UsageError
+from common.language import ENGLISH, Language
 from common.wire.deadline import poll_milliseconds
 
 _SILENCE = 0.3  # seconds without an answer before the next line is sent
@@ -23,6 +24,7 @@ _FIRST_WORD = 3.0  # seconds for the first word of a server that is likely to as
 # and the next line would be the answer to the secret question after it.
 _AFTER_ERROR = 0.1
 _MAX_LINE = 67_108_864  # bytes
+_NO_MORE_INPUT = "the server asks {prompt!r}, and the input has ended"
 
 
 class PipeScreen:
@@ -30,7 +32,8 @@ class PipeScreen:
 
     longest: int | None = None  # the reader of the pipe gets the whole text
 
-    def __init__(self, *, is_verbose: bool = False) -> None:
+    def __init__(self, *, is_verbose: bool = False, language: Language = ENGLISH) -> None:
+        self.language = language
         self._is_verbose = is_verbose
 
     def show(self, text: str) -> None:
@@ -109,6 +112,7 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
     """
     last_event = time.monotonic()
     sent = 0
+    crossed: Question | None = None  # a question that a line has crossed, if the server was silent since
     while not conversation.has_ended:
         silence = time.monotonic() - last_event
         left: float | None = None  # wait without a limit
@@ -121,31 +125,38 @@ def converse(conversation: Conversation, lines: Lines, patience: Patience = Pati
                 continue
         elif lines.has_ended and not patience.follows:
             delay = _delay_of_end(conversation)
+            if crossed is not None:  # if the line is no answer to it, the server goes on waiting
+                delay = max(delay, _SILENCE)
             if silence >= delay:
+                conversation.question = crossed or conversation.question
                 conversation.end_sending()
                 continue
             if silence >= patience.seconds:
-                _raise_for_question(conversation, "and the input has ended")
+                _raise_for_question(conversation, _NO_MORE_INPUT)
                 raise Unavailable("the server has said nothing for {seconds:g} seconds", seconds=patience.seconds)
             left = min(delay, patience.seconds) - silence
+        had_ended, asked = lines.has_ended, conversation.questions
         if _wait(conversation, lines, left):
             last_event = time.monotonic()
             if not patience.answers:
-                _raise_for_question(conversation, "after the connection was lost")
-            if conversation.question is not None and conversation.questions <= sent:
-                conversation.question = None  # a line and the question crossed: the server takes the line
+                _raise_for_question(conversation, "the server asks {prompt!r}, after the connection was lost")
+            crossed = None
+            if conversation.question is not None and asked < conversation.questions <= sent:
+                # A line and the question crossed: the server takes the line.
+                crossed, conversation.question = conversation.question, None
+        elif lines.has_ended and not had_ended:
+            last_event = time.monotonic()
     if lines.is_waiting and not conversation.last_was_error:
         raise ConnectionLost("the server closed the connection before all lines were sent")
     if lines.has_ended:
-        _raise_for_question(conversation, "and the input has ended")
+        _raise_for_question(conversation, _NO_MORE_INPUT)
     return conversation.result()
 
 
-def _raise_for_question(conversation: Conversation, when: str) -> None:
-    """Raise NotPermitted if there is a question."""
+def _raise_for_question(conversation: Conversation, template: str) -> None:
+    """Raise NotPermitted, which quotes the question, if there is one."""
     if conversation.question is not None:
-        prompt = conversation.question.prompt.strip()
-        raise NotPermitted("the server asks {prompt!r}, {when}", prompt=prompt, when=when)
+        raise NotPermitted(template, prompt=conversation.question.prompt.strip())
 
 
 def _delay_of_end(conversation: Conversation) -> float:
@@ -172,7 +183,7 @@ def _delay(conversation: Conversation) -> float:
 
 
 def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bool:
-    """Wait for the server, and for input if no line waits. Return whether the server spoke or the input ended."""
+    """Wait for the server, and for input if no line waits. Return whether the server spoke."""
     wants_input = not lines.is_waiting and not lines.has_ended
     poller = select.poll()
     poller.register(conversation.line, select.POLLIN)
@@ -187,4 +198,4 @@ def _wait(conversation: Conversation, lines: Lines, seconds: float | None) -> bo
         conversation.take_in()
         conversation.send_answers()
         return True
-    return wants_input and lines.has_ended
+    return False

@@ -17,6 +17,8 @@ from common.private_files import make_private_folder, write_private_file
 
 _MAX_FILE = 1_000_000  # bytes
 
+Warn = Callable[[Unavailable], object]
+
 
 def default_folder() -> Path:
     """Return `$XDG_STATE_HOME/porter`, by default ~/.local/state/porter. As XDG demands, a relative path is ignored.
@@ -38,8 +40,11 @@ class State:
     A folder that cannot be used costs one warning, never the connection.
     """
 
-    def __init__(self, folder: "StateFolder | None", warn: Callable[[str], None], *, saves: bool = True) -> None:
-        """Without `saves` the folder is only read. Without a folder everything is in memory."""
+    def __init__(self, folder: "StateFolder | None", warn: Warn, *, saves: bool = True) -> None:
+        """`warn` is told why the folder is not used.
+
+        Without `saves` the folder is only read. Without a folder everything is in memory.
+        """
         self._folder = folder
         self._warn = warn
         self._saves = saves
@@ -77,7 +82,7 @@ class State:
 
     def _give_up(self, error: Unavailable) -> None:
         self._folder = None
-        self._warn(f"{error}; what the client would keep there is forgotten when it ends")
+        self._warn(error)
 
 
 class StateFolder:
@@ -177,10 +182,10 @@ class StateFolder:
         )
 
 
-def open_state(warn: Callable[[str], None], *, saves: bool) -> State:
+def open_state(warn: Warn, *, saves: bool) -> State:
     """Return what the client keeps; without a home folder it is kept in memory, after a warning."""
     try:
         return State(StateFolder(default_folder(), changes=saves), warn, saves=saves)
     except Unavailable as error:
-        warn(f"{error}")
+        warn(error)
         return State(None, warn)

@@ -20,6 +20,7 @@ from prompt_toolkit.output.vt100 import Vt100_Output
 
 from client.conversation import Conversation, Question
 from common.errors import ExitStatus
+from common.language import ENGLISH, Language
 from common.program import terminal
 
 _LINE_PROMPT = "> "
@@ -39,7 +40,8 @@ class TerminalScreen:
 
     longest: int | None = 100_000
 
-    def __init__(self, *, is_verbose: bool = False) -> None:
+    def __init__(self, *, is_verbose: bool = False, language: Language = ENGLISH) -> None:
+        self.language = language
         self._is_verbose = is_verbose
         self._waiting: list[str] = []
 
@@ -124,7 +126,8 @@ class Terminal:
                 if line.strip() == "exit" and not is_secret:
                     return ExitStatus.DONE
                 if not _is_text(line):
-                    print("That is not UTF-8 text; it was not sent. Type it again.", file=sys.stderr)
+                    again = "That is not UTF-8 text; it was not sent. Type it again."
+                    print(self._screen.language.text(again), file=sys.stderr)
                     continue
                 self._received.clear()
                 conversation.send(line)
@@ -132,7 +135,7 @@ class Terminal:
                 await self._wait_for_answer(seconds, to_a_question=question is not None)
         status = conversation.result()
         if status is ExitStatus.DONE:
-            print("The server closed the connection.", file=sys.stderr)
+            print(self._screen.language.text("The server closed the connection."), file=sys.stderr)
         return status
 
     @property

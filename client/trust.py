@@ -61,14 +61,14 @@ class Peer:
 
 @dataclass(frozen=True)
 class Policy:
-    """The decision about a certificate. `confirm` asks the user about an unknown one; None means not to ask.
+    """The decision about a certificate. `confirm` asks the user about an unknown one, by its server and fingerprint.
 
     With `authority`, a file, the certificate must be signed by one in it and name the host, and nothing else counts.
     """
 
     pin: str | None = None
     accept_new: bool = False
-    confirm: Callable[[str], bool] | None = None
+    confirm: Callable[[str, str], bool] | None = None
     authority: Path | None = None
 
 
@@ -107,11 +107,7 @@ class Trust:
                 server=server,
                 presented=presented,
             )
-        question = (
-            f"The certificate of {server} is not known:\n  {presented}\n"
-            "Compare it with the fingerprint that the server printed at its start."
-        )
-        if not policy.confirm(question):
+        if not policy.confirm(str(server), presented):
             raise TrustError("{server} is not trusted. Nothing was sent.", server=server)
 
 

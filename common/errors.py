@@ -23,6 +23,7 @@
         ├── ConnectionLost         the peer is gone: a reset, an end inside a message, or it does not read
         ├── DeadlineExceeded       the peer was silent for too long, or its login took too long
         ├── SessionEnded           the session was ended elsewhere, by a logout or an administrator
+        ├── Disconnected           an administrator has ended the connection, and not the session
         ├── ConversationOver       the handler has said all that it had to say
         └── Stopping               the server is being stopped
 
@@ -188,6 +189,10 @@ class SessionEnded(ConnectionEnded):
     def __init__(self, template: str, *, reason: str | None = None, **values: object) -> None:
         super().__init__(template, **values)
         self.reason = reason or str(self)
+
+
+class Disconnected(ConnectionEnded):
+    pass
 
 
 class ConversationOver(ConnectionEnded):

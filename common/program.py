@@ -11,12 +11,16 @@ import platform
 import ssl
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import NoReturn, TextIO, TypeVar
 
 from common import PROJECT_ROOT, VERSION
 from common.errors import ConfigurationError, ExitStatus, PorterError, Unavailable, UsageError
+from common.language import ENGLISH, Language
 
 _Answer = TypeVar("_Answer")
+_YES = ("yes", "y", "да", "д")
+_NO = ("no", "n", "нет", "н")
 _OUR_PACKAGES = ("common", "server", "client", "benchmarks", "tests")
 
 
@@ -39,7 +43,7 @@ class ArgumentParser(argparse.ArgumentParser):
         self.exit(ExitStatus.USAGE, f"{self.prog}: {message}\n{self.prog}: see {self.prog} --help\n")
 
 
-def run(main: Callable[[], int]) -> NoReturn:
+def run(main: Callable[[], int], language: Language = ENGLISH) -> NoReturn:
     """Run a program and exit with its status. Print a PorterError as one line on standard error, not a traceback."""
     _repair_standard_streams()
     try:
@@ -51,19 +55,19 @@ def run(main: Callable[[], int]) -> NoReturn:
         print(file=sys.stderr)
         status = ExitStatus.DONE
     except PorterError as error:
-        print_error(error)
+        print_error(error, language)
         status = error.status
     except ImportError as error:
         if str(error.name).partition(".")[0] in _OUR_PACKAGES:
             raise
-        print_error(_damaged_venv(error))
+        print_error(_damaged_venv(error), language)
         status = ExitStatus.UNAVAILABLE
     except BrokenPipeError:  # standard output was a pipe, and its reader has closed it
         _discard_output()
         status = ExitStatus.UNAVAILABLE
     except OSError as error:  # for example, standard output is a file on a full disk
         _discard_output()
-        print_error(Unavailable("{reason}", reason=error))
+        print_error(Unavailable("{reason}", reason=error), language)
         status = ExitStatus.UNAVAILABLE
     sys.exit(status)
 
@@ -71,7 +75,8 @@ def run(main: Callable[[], int]) -> NoReturn:
 def _damaged_venv(error: ImportError) -> PorterError:
     """Return what to say of a library that cannot be imported. The next call of run.sh makes .venv anew."""
     venv = PROJECT_ROOT / ".venv"
-    for stamp in (*venv.glob("stamp*"), venv / "made-by"):
+    is_ours = Path(sys.prefix).resolve() == venv.resolve()  # another Python may simply lack the libraries
+    for stamp in (*venv.glob("stamp*"), venv / "made-by") if is_ours else ():
         with contextlib.suppress(OSError):
             stamp.unlink()
     return Unavailable(
@@ -81,15 +86,15 @@ def _damaged_venv(error: ImportError) -> PorterError:
     )
 
 
-def print_warning(text: str) -> None:
+def print_warning(text: str, language: Language = ENGLISH) -> None:
     """Print a warning on standard error: something that is only a comfort does not work."""
-    print(f"porter: warning: {text}", file=sys.stderr)
+    print(f"porter: {language.text('warning: {text}', text=text)}", file=sys.stderr)
 
 
-def print_error(error: PorterError) -> None:
+def print_error(error: PorterError, language: Language = ENGLISH) -> None:
     """Print an error on standard error. A ConfigurationError has one line for each problem, without a prefix."""
     start = "" if isinstance(error, ConfigurationError) else "porter: "
-    print(f"{start}{error}", file=sys.stderr)
+    print(f"{start}{language.error(error)}", file=sys.stderr)
 
 
 def terminal() -> TextIO | None:
@@ -129,27 +134,27 @@ def read_answer(prompt: str) -> str:
         return line.strip()
 
 
-def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer]) -> _Answer:
+def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer], language: Language = ENGLISH) -> _Answer:
     """Ask until `check` accepts the answer, and return its result. Enter takes the default.
 
     `check` raises UsageError for a wrong answer.
     """
     while True:
-        answer = read_answer(f"{prompt} [{default}]: ")
+        answer = read_answer(f"{language.plain(prompt)} [{default}]: ")
         if not answer:
             return default
         try:
             return check(answer)
         except UsageError as error:
-            print_error(error)
+            print_error(error, language)
 
 
-def ask_yes_or_no(question: str) -> bool:
-    """Ask until the answer is yes or no. Return whether it is yes."""
+def ask_yes_or_no(question: str, language: Language = ENGLISH) -> bool:
+    """Ask until the answer is yes or no, in English or Russian. Return whether it is yes."""
     while True:
-        answer = read_answer(f"{question} (yes/no) ").lower()
-        if answer in ("yes", "y", "no", "n"):
-            return answer.startswith("y")
+        answer = read_answer(f"{language.plain(question)} {language.plain('(yes/no)')} ").lower()
+        if answer in _YES + _NO:
+            return answer in _YES
 
 
 def port_number(text: str, lowest: int = 0) -> int:

@@ -11,8 +11,9 @@ import signal
 from dataclasses import dataclass, replace
 from typing import NoReturn
 
+from common.errors import ConfigurationError, Problem
 from common.program import ArgumentParser, ask, foreign_port_warning, has_terminal, port_from, port_number
-from server.configuration.loading import Overrides, Source, file_path, with_environment
+from server.configuration.loading import Overrides, Source, exposes_passwords, file_path, with_environment
 from server.machine import cores
 from server.process import systemd
 from server.process.lifecycle import Lifecycle, Terminal
@@ -70,6 +71,10 @@ def main() -> NoReturn:
         source = replace(source, overrides=replace(source.overrides, port=port))
         configuration = source.load()
     terminal = Terminal.of_the_start()
+    if host := systemd.handed_host():  # that is where it listens, whatever the file says
+        configuration = replace(configuration, settings=configuration.settings.model_copy(update={"host": host}))
+        if wrong := exposes_passwords(configuration.settings, configuration.chosen):
+            raise ConfigurationError([Problem("LISTEN_FDS", 0, 0, "", wrong)])
     settings = configuration.settings
     count = len(cores()) if settings.workers == "auto" else settings.workers
     if count > 1:

@@ -129,6 +129,7 @@ class Settings(Section):
     store_pool: Annotated[int, Field(ge=1, le=1000)] = 5
     workers: Literal["auto"] | Annotated[int, Field(ge=1, le=1024)] = 1
     cpu_affinity: Literal["auto", "off"] = "auto"
+    language: Literal["en", "ru"] = "en"
     control: FilePath = "data/control"
     monitoring: MonitoringSettings = MonitoringSettings()
     proxy_protocol: ProxyProtocol = ProxyProtocol()

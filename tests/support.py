@@ -425,7 +425,7 @@ def wait_until(condition: Any, what: str) -> None:
 def environment(folder: Path, **more: str) -> dict[str, str]:
     """Return this process's environment for one of our programs, which keeps its state in the test's folder."""
     clean = {key: value for key, value in os.environ.items() if not key.startswith("PORTER_")}
-    return {**clean, "PYTHONPATH": str(PROJECT_ROOT), "XDG_STATE_HOME": str(folder / "state"), **more}
+    return {**clean, "LC_ALL": "C", "PYTHONPATH": str(PROJECT_ROOT), "XDG_STATE_HOME": str(folder / "state"), **more}
 
 
 def run_program(
@@ -451,7 +451,7 @@ def call_program(main: Callable[[], int], *arguments: str, input: str = "", **mo
         with (
             mock.patch.object(sys, "argv", ["program", *arguments]),
             mock.patch.object(sys, "stdin", io.StringIO(input)),
-            mock.patch.dict(os.environ, more),
+            mock.patch.dict(os.environ, {"LC_ALL": "C", **more}),
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(errors),
         ):

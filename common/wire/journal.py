@@ -35,7 +35,7 @@ class Journal:
     def __init__(self, log: Callable[[str, str], None], peer: str, quick: set[Counted]) -> None:
         """`log` logs a text (the first argument) about a peer (the second)."""
         self.is_followed = True
-        self.is_silent = False  # whether nothing is logged at all
+        self.is_silent = False  # whether nothing is logged before the peer has said something
         self._log = log
         self._peer = peer
         self._quick = quick
@@ -77,10 +77,13 @@ class Journal:
         """Log the difference to the counts that were logged before. Return the number of new messages."""
         with self._lock:  # read the counts inside the lock: they must not be older than the logged ones
             now = connection.counts
+            if self.is_silent and not now[0]:
+                return 0
+            if self.is_silent:
+                self.is_silent = False
+                self._log("client connected", self._peer)
             told, self._told = self._told, now
         received, sent = now[0] - told[0], now[2] - told[2]
-        if self.is_silent:
-            return 0
         if received:
             self._log(_text("received", received, now[1] - told[1]), self._peer)
         if sent:

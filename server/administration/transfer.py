@@ -4,7 +4,6 @@ It does not know where the lines come from, and not how accounts are stored.
 """
 
 import json
-import math
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -13,6 +12,7 @@ from server.identity.names import AccountName, account_name
 from server.identity.passwords import damage
 
 _LONGEST = 65_536  # characters of a line
+_LATEST = 32_503_680_000  # seconds: the year 3000
 _TYPES = {"name": str, "password_hash": str, "disabled": bool, "created": float}
 
 
@@ -54,8 +54,8 @@ def _read(line: str) -> tuple[AccountName, Exported]:
         right = type(value) in (int, float) if wanted is float else type(value) is wanted
         if not right:
             raise ValueError(f"{key} has a wrong type")
-    if not math.isfinite(found["created"]):
-        raise ValueError("created is no time")
+    if not 0 <= found["created"] < _LATEST:  # neither inf nor nan, and a year that can be printed
+        raise ValueError("created is no time in seconds since 1970")
     if wrong := damage(found["password_hash"]):
         raise ValueError(f"the password hash cannot be used: {wrong}")
     return account_name(found["name"]), Exported(**found)

@@ -4,16 +4,20 @@ How the entries get from one process to another is the carrier's business: memor
 rows.py between servers that share a database.
 """
 
+import contextlib
+import itertools
 import logging
 import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from common.errors import Unavailable
 
 LOG = logging.getLogger("porter.server")
+_ROUNDS = 10  # of the thread, between two looks whether the numbers have gone back
 _INTERVAL = 0.5  # seconds between two looks at the carrier, if nothing wakes the thread
 _LONGEST = 1_048_576  # bytes of a text
 MOST = 1000
@@ -31,6 +35,14 @@ class Entry(NamedTuple):
 
     number: int
     origin: str
+    topic: str
+    text: str
+
+
+@dataclass(frozen=True, eq=False)
+class _Waiting:
+    """What waits to be carried; two equal ones are not the same."""
+
     topic: str
     text: str
 
@@ -69,7 +81,7 @@ class Bus:
         self.origin = carrier.origin
         self._carrier = carrier
         self._hearers: dict[str, Hear] = {}
-        self._outgoing: deque[tuple[str, str]] = deque()
+        self._outgoing: deque[_Waiting] = deque()
         self._lock = threading.Lock()  # held for a turn, so that all are heard in one order
         self._last = carrier.latest()
         self._failure: Unavailable | None = None
@@ -92,7 +104,7 @@ class Bus:
                     if entry.topic in (topic, "") and entry.number <= self._last:
                         hear(entry.origin, entry.text)
             self._hearers[topic] = hear
-        self._outgoing.append((topic, ""))
+        self._outgoing.append(_Waiting(topic, ""))
         self._carrier.wake()
 
     def publish(self, topic: str, text: str) -> None:
@@ -108,7 +120,8 @@ class Bus:
                 try:
                     self._turn()
                 except BaseException:
-                    self._outgoing.remove(entry)
+                    if entry in self._outgoing:
+                        self._outgoing.remove(entry)
                     raise
 
     def post(self, topic: str, text: str) -> None:
@@ -126,6 +139,9 @@ class Bus:
         self._closing.set()
         self._carrier.wake()
         self._thread.join()
+        self._failure = None  # one more try, whatever was before
+        with contextlib.suppress(Unavailable):
+            self.carry()
         self._carrier.close()
 
     def _turn(self) -> None:
@@ -138,7 +154,7 @@ class Bus:
             raise Unavailable("{reason}", reason=self._failure)
         try:
             if waiting := list(self._outgoing):
-                self._carrier.append(waiting)
+                self._carrier.append([(entry.topic, entry.text) for entry in waiting])
                 for _ in waiting:
                     self._outgoing.popleft()
             while entries := self._carrier.after(self._last):
@@ -156,6 +172,11 @@ class Bus:
             LOG.info("what is said here is heard elsewhere again")
             self._failure = None
 
+    def _go_back(self) -> None:
+        """Begin with the numbers that there are, if they have gone back: an older copy of the database runs now."""
+        with self._lock:
+            self._last = min(self._last, self._carrier.latest())
+
     def _hear(self, entry: Entry) -> None:
         for topic, hear in list(self._hearers.items()):
             if entry.topic in (topic, ""):
@@ -165,9 +186,13 @@ class Bus:
                     LOG.exception("the mode %s failed to hear", topic)
 
     def _run(self) -> None:
-        while not self._closing.is_set():
+        for number in itertools.count():
+            if self._closing.is_set():
+                return
             try:
                 self._carrier.wait(_INTERVAL)
+                if number % _ROUNDS == 0:
+                    self._go_back()
                 self.carry()
             except Unavailable:
                 continue  # it is logged; the next turn comes soon
@@ -176,8 +201,8 @@ class Bus:
                 self._closing.wait(_INTERVAL)
 
 
-def _checked(topic: str, text: str) -> tuple[str, str]:
+def _checked(topic: str, text: str) -> _Waiting:
     """Return an entry. Raise ValueError if the text is empty, too long, or cannot be UTF-8."""
     if not 0 < len(text.encode()) <= _LONGEST:
         raise ValueError(f"a text on the bus has 1 to {_LONGEST} bytes")
-    return topic, text
+    return _Waiting(topic, text)

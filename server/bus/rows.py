@@ -34,13 +34,13 @@ _BETWEEN_TRIES = 5.0  # to listen
 class Rows:
     """The rows of the database, as the carrier of one process."""
 
-    def __init__(self, store: Store) -> None:
-        """Use this store, and close it at the end."""
+    def __init__(self, store: Store, *, listens: bool = True) -> None:
+        """Use this store. With `listens` it takes one more connection, to be woken early."""
         self.origin = secrets.token_hex(8)
         self._store = store
         self._waker = Waker()
         self._listener: Listener | None = None
-        self._listens_at = 0.0  # infinite behind a pooler
+        self._listens_at = 0.0 if listens else float("inf")  # infinite behind a pooler, too
         self._beats_at = 0.0
         self._beaten_at: float | None = None  # by the store's clock
 
@@ -86,6 +86,7 @@ class Rows:
         try:
             with self._store.writing(_CHANNEL) as transaction:
                 transaction.execute(delete(bus_processes).where(bus_processes.c.origin == self.origin))
+                transaction.execute(_over(self.origin))
         except StoreUnavailable as error:
             LOG.warning("the other servers will miss this one in %d seconds only: %s", _LOST, error)
 
@@ -121,7 +122,9 @@ class Rows:
             opened.callback(listener.close)
             with self._store.writing(_CHANNEL) as transaction:
                 transaction.execute(text(f"NOTIFY {_CHANNEL}"))
-            select.select([listener], [], [], _PATIENCE)
+            poller = select.poll()
+            poller.register(listener, select.POLLIN)
+            poller.poll(_PATIENCE * 1000)
             if listener.take_in():
                 self._listener = listener
                 opened.pop_all()

@@ -22,6 +22,7 @@ LONGEST_PATH = 107
 """Bytes in the path of a Unix socket (unix(7)), without the NUL at its end."""
 _PATIENCE = 2.0  # seconds for a command that is silent
 _MOST = 65_536  # bytes of a question
+_PAUSE = 0.1  # seconds, when no connection can be accepted
 
 
 def socket_path(folder: Path, pid: int) -> Path:
@@ -44,6 +45,7 @@ class Control:
         self._answer = answer
         self._path = socket_path(folder, os.getpid())
         self._listener = socket.socket(socket.AF_UNIX)
+        self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="control", daemon=True)
         try:
             if wrong := path_problem(folder):
@@ -62,6 +64,7 @@ class Control:
 
     def close(self) -> None:
         """End the thread and remove the socket."""
+        self._closing.set()
         if self._thread.ident is not None:
             with contextlib.suppress(OSError):
                 self._listener.shutdown(socket.SHUT_RDWR)  # ends accept()
@@ -74,8 +77,10 @@ class Control:
         while True:
             try:
                 connection, _ = self._listener.accept()
-            except OSError:  # the listener is shut down
-                return
+            except OSError:  # the listener is shut down, or there is no descriptor just now
+                if self._closing.wait(_PAUSE):
+                    return
+                continue
             command = MessageSocket(connection)
             command.max_message = _MOST
             command.timeouts = Timeouts(_PATIENCE, _PATIENCE, _PATIENCE)

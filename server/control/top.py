@@ -55,6 +55,7 @@ def _rows(folder: Path) -> Rows:
 def _table(now: Rows, before: Rows, seconds: float, *, height: int) -> "Table":
     """Return the connections with their rates since `before`, those with the most messages first."""
     from rich.table import Table
+    from rich.text import Text
 
     table = Table(title=f"connections: {len(now)}", title_justify="left", box=None, pad_edge=False)
     for column in (*_COLUMNS, *_RATES.values()):
@@ -65,7 +66,8 @@ def _table(now: Rows, before: Rows, seconds: float, *, height: int) -> "Table":
 
     for row in sorted(now.values(), key=lambda row: -rate(row, "received"))[:height]:
         texts = [shown(row, column) for column in _COLUMNS[:-1]] + [shown(row, "since")[-8:]]  # the time of day
-        table.add_row(*texts, *(f"{rate(row, key):,.0f}" for key in _RATES))
+        # Text and not str: a name may hold what rich takes for markup.
+        table.add_row(*map(Text, texts), *(f"{rate(row, key):,.0f}" for key in _RATES))
     return table
 
 

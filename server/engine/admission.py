@@ -171,8 +171,12 @@ class Connections(Generic[_Connection]):
         """Let a connection have the slot of another one, now that its source is known. Raise ConnectionRefused."""
         with self._changed:
             self._slots.give_back(self._sources.pop(old))
-            self._slots.take(source, limits)
-            self._sources[new] = source
+            try:
+                self._slots.take(source, limits)
+                self._sources[new] = source
+            finally:
+                if not self._sources:
+                    self._changed.notify_all()
 
     def has_more_than_its_share(self) -> bool:
         """Return whether another process should accept the next connection."""

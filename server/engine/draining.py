@@ -31,6 +31,8 @@ def drain(connections: Connections[_Connection], timeout: float) -> int:
         if len(all_of_them) > _MANY and number % _TOGETHER == 0:
             due = start + min(number / _ENDS_A_SECOND, _SPREAD * timeout)
             connections.wait_until_none(max(0.0, due - time.monotonic()))
+    for connection in set(connections.all()) - set(all_of_them):  # a proxy has introduced them meanwhile
+        connection.stop()
     if connections.wait_until_none(max(0.0, start + timeout - time.monotonic())):
         return 0
     left = connections.all()

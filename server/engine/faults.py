@@ -12,8 +12,10 @@ from common.errors import (
     ConnectionRefused,
     ConversationOver,
     DeadlineExceeded,
+    Disconnected,
     HandshakeFailed,
     PeerClosed,
+    PorterError,
     ProtocolError,
     SessionEnded,
     Stopping,
@@ -21,6 +23,7 @@ from common.errors import (
 )
 from common.wire.journal import Journal
 from server.counts import Count, Counts
+from server.engine.plan import Plan
 from server.engine.sparing import SparingLog
 
 LOG = logging.getLogger("porter.server")
@@ -33,6 +36,7 @@ class Faulty(Protocol):
     peer: str
     journal: Journal
     handler: object
+    plan: Plan
 
 
 class Faults:
@@ -47,13 +51,14 @@ class Faults:
     def farewell(self, connection: Faulty) -> str | None:
         """Log the exception that is being handled. Return what the peer may know of it, or None for nothing."""
         error = sys.exception()
+        language = connection.plan.language
         peer = {"peer": connection.peer}
         match error:
             case PeerClosed() | ConversationOver():
                 return None
             case Stopping():
-                return "the server is stopping"
-            case HandshakeFailed() | ConnectionLost() if connection.journal.is_silent:
+                return language.text("the server is stopping")
+            case HandshakeFailed() | ConnectionLost() | DeadlineExceeded() if connection.journal.is_silent:
                 return None
             case HandshakeFailed():
                 LOG.warning("%s", error, extra=peer)
@@ -67,16 +72,19 @@ class Faults:
                 LOG.info("%s", error, extra=peer)
             case SessionEnded():
                 LOG.info("%s", error.reason, extra=peer)
+            case Disconnected():
+                LOG.info("ended by an administrator", extra=peer)
             case ConnectionRefused():
                 self.refused(error, connection.peer)
             case Unavailable():
                 self._unavailable.log(str(error), connection.peer, "unavailable")
-                return "temporarily unavailable, try again later"
+                return language.text("temporarily unavailable, try again later")
             case _:
                 subject = "a connection could not be served" if connection.handler is None else "a handler failed"
                 LOG.exception(subject, extra=peer)
-                return "internal error"
-        return str(error)
+                return language.text("internal error")
+        assert isinstance(error, PorterError)
+        return language.error(error)
 
     def refused(self, refusal: ConnectionRefused, peer: str) -> None:
         """Note that a connection has got no slot."""

@@ -11,8 +11,8 @@ from typing import Any, Protocol, cast
 from common.addresses import format_peer, source
 from common.errors import ConnectionRefused, ProtocolError
 from common.wire import proxyheader
-from common.wire.journal import Counts, Journal
-from server.engine.connection import Connection, State
+from common.wire.journal import Counts
+from server.engine.connection import Connection
 from server.engine.faults import Faults
 from server.engine.leader import Leader
 from server.engine.plan import Plan
@@ -36,8 +36,6 @@ class Arrival:
         self.events = READ
         self.deadline = time.monotonic() + plan.proxies.timeout
         self.is_slow = False
-        self.state = State.HANDSHAKE  # nothing can be said to it
-        self.journal = Journal(lambda text, peer: None, self.peer, set())
         self._reception = reception
         self._leader = reception.leader
         self._data = b""
@@ -45,6 +43,8 @@ class Arrival:
 
     def turn(self) -> bool:
         """Read what has come of the header. Return False when it is whole, or will never be."""
+        if self._is_stopping:
+            return self._fail("")
         try:
             while missing := proxyheader.missing(self._data):
                 piece = self.socket.recv(missing)
@@ -53,8 +53,8 @@ class Arrival:
                 self._data += piece
             introduction = proxyheader.parse(self._data)
         except BlockingIOError:
-            if self._is_stopping or time.monotonic() >= self.deadline:
-                return self._fail("" if self._is_stopping else "no PROXY header came in time")
+            if time.monotonic() >= self.deadline:
+                return self._fail("no PROXY header came in time")
             return True
         except OSError as error:
             return self._fail(error.strerror or str(error))
@@ -110,8 +110,7 @@ class Reception:
         try:
             self._host.connections.admit(arrival, arrival.source, arrival.plan.limits)
         except ConnectionRefused as refusal:
-            self._host.refuse(arrival, refusal)
-            arrival.close()
+            self._refuse(arrival, arrival.address, refusal)
         else:
             self.leader.park(arrival)
             self.leader.look_by(arrival.deadline)
@@ -125,13 +124,18 @@ class Reception:
         try:
             host.connections.replace(arrival, connection, source(address[0]), arrival.plan.limits)
         except ConnectionRefused as refusal:
-            host.refuse(connection, refusal)
-            host.shutdown_request(connection)
+            self._refuse(arrival, address, refusal)
             return
         try:
             host.process_request(connection, address)
         except BaseException:  # a handler may fail in any way
             host.fail(connection)
+
+    def _refuse(self, arrival: Arrival, address: Any, refusal: ConnectionRefused) -> None:
+        """Tell the reason to whoever is behind the proxy, if that is possible."""
+        connection = Connection(arrival.socket, address, arrival.plan, self.leader, cast(Any, self._host))
+        self._host.refuse(connection, refusal)
+        self._host.shutdown_request(connection)
 
     def not_introduced(self, arrival: Arrival, reason: str) -> None:
         """Close the connection of a proxy without an answer."""

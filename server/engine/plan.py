@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from common.addresses import canonical
+from common.language import ENGLISH, Language
 from common.wire.journal import Journal
 from server.settings import Limits
 
@@ -36,6 +37,7 @@ class Plan:
     tls: ssl.SSLContext | None
     has_turns: bool = True
     proxies: Proxies = Proxies()
+    language: Language = ENGLISH
 
 
 class Speaker(Protocol):

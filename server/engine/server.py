@@ -155,7 +155,7 @@ class Server(socketserver.ThreadingTCPServer):
         self.faults.refused(refusal, request.peer)
         request.journal.is_followed = False
         if request.state is State.SERVED:  # before a handshake nothing can be sent over TLS
-            request.say_last(compose(Kind.ERROR, str(refusal)))
+            request.say_last(compose(Kind.ERROR, request.plan.language.error(refusal)))
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Begin the TLS handshake, or have the connection served at once."""

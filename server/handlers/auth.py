@@ -112,7 +112,7 @@ class AuthHandler(CommandHandler):
             self.end()
         if login.token is not None:
             self.store_token(login.token)
-        self.say(f"Hello, {login.name}!")
+        self.say(self.text("Hello, {name}!", name=login.name))
         self._go_on_as(login)
         self.greeted()
 
@@ -148,11 +148,11 @@ class AuthHandler(CommandHandler):
             return step()
         except Busy as busy:
             self.log.warning("login not checked: too busy")
-            self.error(str(busy))
+            self.error(self.mode.language.error(busy))
         except Refusal as refusal:
             self._tries -= 1
             self.log.warning("login refused: %s", refusal.reason)
-            self.error(str(refusal))
+            self.error(self.mode.language.error(refusal))
         return None
 
     def _log_in_once(self) -> "Login | None":
@@ -161,7 +161,8 @@ class AuthHandler(CommandHandler):
         from server.identity.names import account_name
 
         last = self._logins.last_name_at(self.address)
-        typed = self.ask(f"Name [{last}]: " if last else "Name: ").strip() or last or ""
+        prompt = self.text("Name [{last}]: ", last=last) if last else self.text("Name: ")
+        typed = self.ask(prompt).strip() or last or ""
         is_open = self.options.registration == "open"
         try:
             name = account_name(typed)
@@ -171,7 +172,7 @@ class AuthHandler(CommandHandler):
             name = IMPOSSIBLE  # the client must not see a difference to a wrong password
         if is_open and self._logins.is_new(name):
             return self._register(name)
-        password = self.ask_secret("Password: ")
+        password = self.ask_secret(self.text("Password: "))
         with self.mode.counts.login(Count.LOGIN_PASSWORD, _REFUSALS):
             login = self._logins.log_in(name, password, self.address, self.request.check_peer)
         self.log.info("%s logged in", login.name)
@@ -181,7 +182,8 @@ class AuthHandler(CommandHandler):
         """Register a new account. A refused password is asked again, and the name is not."""
         password = None
         while password is None and self._tries > 0:
-            password = self._attempt(partial(self._ask_new_password, "New name. Choose a password"))
+            prompt = "New name. Choose a password (at least {least} characters): "
+            password = self._attempt(partial(self._ask_new_password, prompt))
         if password is None:
             return None
         with self.mode.counts.login(Count.LOGIN_REGISTERED, _REFUSALS):
@@ -192,9 +194,9 @@ class AuthHandler(CommandHandler):
     def _ask_new_password(self, prompt: str) -> str:
         """Ask for a password that an account may have, twice. Raise Refusal before the repetition if it may not."""
         least = self.options.passwords.min_length
-        password = self.ask_secret(f"{prompt} (at least {least} characters): ")
+        password = self.ask_secret(self.text(prompt, least=least))
         self._logins.passwords.check_new(password)
-        if self.ask_secret("Repeat the password: ") != password:
+        if self.ask_secret(self.text("Repeat the password: ")) != password:
             raise Refusal("the two passwords differ")
         return password
 
@@ -229,11 +231,11 @@ class AuthHandler(CommandHandler):
     # so the session is not watched meanwhile.
 
     def _change_password(self, login: "Login") -> None:
-        present = self.ask_secret("Current password: ")
+        present = self.ask_secret(self.text("Current password: "))
         try:
-            new = self._ask_new_password("New password")
+            new = self._ask_new_password("New password (at least {least} characters): ")
         except Refusal as refusal:
-            self.error(str(refusal))
+            self.error(self.mode.language.error(refusal))
             return
         self.request.step_aside()
         self._unwatch()
@@ -241,13 +243,13 @@ class AuthHandler(CommandHandler):
             changed = self._logins.change_password(login, present, new, self.address)
         except Refusal as refusal:
             self.log.warning("%s did not change the password: %s", login.name, refusal.reason)
-            self.error(str(refusal))
+            self.error(self.mode.language.error(refusal))
             self._go_on_as(login)
             return
         self.request.pardon()  # whatever has ended the old session does not end the new one
         self.log.info("%s changed the password", login.name)
         self.store_token(changed.token or "")
-        self.say("Your password is changed; your other sessions are ended.")
+        self.say(self.text("Your password is changed; your other sessions are ended."))
         self._go_on_as(changed)
 
     def _log_out(self, end: "Callable[[Login], None]") -> None:
@@ -258,5 +260,5 @@ class AuthHandler(CommandHandler):
         end(login)
         self.log.info("%s logged out%s", login.name, " everywhere" if end == self._logins.log_out_everywhere else "")
         self.store_token("")
-        self.say("Goodbye!")
+        self.say(self.text("Goodbye!"))
         self.end()

@@ -3,6 +3,7 @@
 How a line reaches the members is for rooms.py, and the login for auth.py.
 """
 
+import contextlib
 import re
 from typing import Any
 
@@ -39,7 +40,7 @@ class ChatHandler(AuthHandler):
     @classmethod
     def share(cls, options: Any, resources: Resources) -> "Rooms[ChatHandler]":
         rooms = resources.kept("chat", lambda: Rooms[ChatHandler](resources.bus, "chat", options.history))
-        rooms.history = options.history
+        rooms.history, rooms.language = options.history, resources.language
         return rooms
 
     def greeted(self) -> None:
@@ -50,7 +51,7 @@ class ChatHandler(AuthHandler):
         self._pace.keep(self.request)
         size = len(text.encode())
         if text and (text.splitlines() != [text] or size > _LONGEST_LINE):
-            self.error(f"a line has no line break, and {_LONGEST_LINE} bytes at most")
+            self.error(self.text("a line has no line break, and {most} bytes at most", most=_LONGEST_LINE))
         elif text:
             self._bytes.keep(self.request, size)
             self.say_to_all(f"{self.user.name}: {text}")
@@ -62,7 +63,8 @@ class ChatHandler(AuthHandler):
             self.shared.say(self.room, line)
         except Unavailable as error:
             self.log.warning("a line was not said: %s", error)
-            self.error("that was not said, because the server cannot reach the others now: try again later")
+            unsaid = "that was not said, because the server cannot reach the others now: try again later"
+            self.error(self.text(unsaid))
 
     def do_who(self) -> None:
         """who is in your room"""
@@ -72,10 +74,11 @@ class ChatHandler(AuthHandler):
         """go to another room, as in /join garden"""
         self._pace.keep(self.request)
         if not _ROOM_NAME.fullmatch(name):
-            self.error("the name of a room has 1 to 32 letters, digits and hyphens")
+            self.error(self.text("the name of a room has 1 to 32 letters, digits and hyphens"))
         elif name == self.room:
-            self.error(f"you are in {name} already")
+            self.error(self.text("you are in {room} already", room=name))
         else:
             self.room = name
             self.request.step_aside()
-            self.shared.enter(self, name, self.user.name)
+            with contextlib.suppress(Unavailable):  # the others are told as soon as that is possible
+                self.shared.enter(self, name, self.user.name)

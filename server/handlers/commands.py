@@ -67,13 +67,13 @@ class CommandHandler(Handler):
         command, _, rest = line.partition(" ")
         name = self.commands.get(command)
         if name is None:
-            self.error(f"no such command: {line[:40]} (/help lists them)")
+            self.error(self.text("no such command: {line} (/help lists them)", line=line[:40]))
             return
         method = getattr(self, name)
         if inspect.signature(method).parameters:
             method(rest.strip())
         elif rest.strip():
-            self.error(f"{command} takes nothing behind it (/help lists the commands)")
+            self.error(self.text("{command} takes nothing behind it (/help lists the commands)", command=command))
         else:
             method()
 
@@ -81,7 +81,8 @@ class CommandHandler(Handler):
         """this list"""
         width = max(map(len, self.commands))
         lines = [f"{command:{width}}  {self._meaning(name)}" for command, name in self.commands.items()]
-        self.say("\n".join([*lines, f"Any other line {self._meaning('reply')}."]))
+        others = self.text("Any other line {happens}.", happens=self._meaning("reply"))
+        self.say("\n".join([*lines, others]))
 
     def _meaning(self, name: str) -> str:
-        return (inspect.getdoc(getattr(type(self), name)) or "").partition("\n")[0]
+        return self.mode.language.plain((inspect.getdoc(getattr(type(self), name)) or "").partition("\n")[0])

@@ -143,6 +143,10 @@ class Handler(socketserver.BaseRequestHandler):
                     characters=longest,
                 )
 
+    def text(self, template: str, **values: object) -> str:
+        """Return a text in the language of the clients, with its values, as in text("{count} words", count=3)."""
+        return self.mode.language.text(template, **values)
+
     def push(self, text: str) -> bool:
         """Show the user a text, from any thread, without waiting. Return whether the connection has taken it."""
         return self.request.push(compose(Kind.TEXT, text))

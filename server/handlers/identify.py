@@ -40,7 +40,7 @@ class IdentifyHandler(CommandHandler):
         with self.before_login():
             self.name = self._visitors.name_of(self.address) or self._ask_name()
         self.log.info("identified as %s", self.name)
-        self.say(f"Hello, {self.name}!")
+        self.say(self.text("Hello, {name}!", name=self.name))
         self.greeted()
 
     def answer(self, text: str) -> None:
@@ -53,8 +53,8 @@ class IdentifyHandler(CommandHandler):
         """Ask for a name and store it. End the connection after three refused names."""
         for _ in range(_TRIES):
             try:
-                return self._visitors.introduce(self.address, self.ask("Your name: "))
+                return self._visitors.introduce(self.address, self.ask(self.text("Your name: ")))
             except Refusal as refusal:
                 self.log.info("name refused: %s", refusal)
-                self.error(str(refusal))
+                self.error(self.mode.language.error(refusal))
         self.end()

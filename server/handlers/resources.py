@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from common.language import ENGLISH, Language
 from server.counts import Counts, SharedCounts
 from server.settings import Limits, RegistrationLimits
 
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from server.identity.watcher import Watcher
     from server.store.database import Store
 
-_OWN_CONNECTIONS = 1
-"""Connections to the store that the watcher and the bus have for themselves."""
+_ENOUGH_TO_LISTEN = 3
+"""Connections to the store: one for handlers, one for the watcher and the bus, one that listens."""
 
 _Kept = TypeVar("_Kept")
 
@@ -29,7 +30,7 @@ _Kept = TypeVar("_Kept")
 class Mode:
     """The handler that the configuration chose: its name, options and limits, and what its connections share.
 
-    `counts` is where the process counts logins.
+    `counts` is where the process counts logins, and `language` what clients are told in.
     """
 
     name: str
@@ -37,10 +38,11 @@ class Mode:
     limits: Limits
     shared: Any
     counts: Counts = field(default_factory=lambda: SharedCounts().of(0))
+    language: Language = ENGLISH
 
 
 class Resources:
-    """Opens each resource at its first use and closes all. `registration_limits` change with each reload."""
+    """Opens each resource at its first use and closes all. A reload changes `registration_limits` and `language`."""
 
     def __init__(
         self,
@@ -62,6 +64,7 @@ class Resources:
         self._name: str | None = None  # of the server, among those on a shared store
         self._opened = ExitStack()
         self.registration_limits = registration_limits
+        self.language = ENGLISH
 
     # The methods import the modules at the first use: the imports take 200 ms and 40 MiB.
 
@@ -70,7 +73,7 @@ class Resources:
         """Return the database. Raise StoreUnavailable if it cannot be opened."""
         from server.store.database import Store
 
-        pool = (max(1, self._store_pool - _OWN_CONNECTIONS),) if self.is_shared else ()
+        pool = (max(1, self._store_pool - 2),) if self.is_shared else ()  # see `_second_store`, and the bus
         return self._opened.enter_context(closing(Store(self._store_url, *pool)))
 
     @property
@@ -132,7 +135,7 @@ class Resources:
         if self.is_shared:
             from server.bus.rows import Rows
 
-            return Rows(self._second_store)
+            return Rows(self._second_store, listens=self._store_pool >= _ENOUGH_TO_LISTEN)
         if self._shared_memory is not None:
             return self._shared_memory
         from server.bus.memory import Ring
@@ -144,7 +147,9 @@ class Resources:
         """Return the store of the watcher and the bus: a flood of logins would take all connections of the other."""
         from server.store.database import Store
 
-        return self._opened.enter_context(closing(Store(self._store_url, _OWN_CONNECTIONS)))
+        if self.is_shared and self._store_pool == 1:
+            return self.store
+        return self._opened.enter_context(closing(Store(self._store_url, 1)))
 
     def close(self) -> None:
         """Close the opened resources, the last one first."""

@@ -103,6 +103,7 @@ class Accounts:
         """
         refuse_malformed(name)
         if address is not None:
+            self._store.lock(transaction, "registrations")  # so that two at once do not both get the last place
             self.refuse_too_many(transaction, address)
         row = {
             "name": name.shown,

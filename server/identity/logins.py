@@ -80,11 +80,11 @@ class Logins:
         time to check the password.
         """
         with self.passwords.turn(source(address)):
-            with self.store.writing(name.canonical) as transaction:
+            with self.store.writing(_subject(name.canonical)) as transaction:
                 found, counter, guess = self._count_guess(transaction, name.canonical, address)
             check_peer()
             account, better_hash = self._verify(found, counter, guess, password)
-        with self.store.writing(name.canonical) as transaction:
+        with self.store.writing(_subject(name.canonical)) as transaction:
             revision = self._refuse_if_changed(transaction, account)
             if better_hash is not None:
                 self.accounts.set_better_hash(transaction, account.id, better_hash)
@@ -103,7 +103,7 @@ class Logins:
             self.accounts.refuse_too_many(transaction, address)
         with self.passwords.turn(source(address)):
             password_hash = self.passwords.hash(password)
-        with self.store.writing(name.canonical) as transaction:
+        with self.store.writing(_subject(name.canonical)) as transaction:
             account = self.accounts.add(transaction, name, password_hash, address)
             self.lockout.forget(transaction, name.canonical)
             return self._open_session(transaction, account, address, self.revocations.revision(transaction))
@@ -116,13 +116,13 @@ class Logins:
         """
         self.passwords.check_new(new)
         with self.passwords.turn(source(address)):
-            with self.store.writing(login.canonical) as transaction:
+            with self.store.writing(_subject(login.canonical)) as transaction:
                 account, counter, guess = self._count_guess(transaction, login.canonical, address)
                 if account is None or account.id != login.account_id:
                     raise Refusal("this account does not exist any more")
             self._verify(account, counter, guess, present)
             password_hash = self.passwords.hash(new)
-        with self.store.writing(login.canonical) as transaction:
+        with self.store.writing(_subject(login.canonical)) as transaction:
             if self.revocations.has_ended(transaction, login):
                 raise SessionEnded("your session was ended", reason=f"the session of {login.name} was ended")
             self._refuse_if_changed(transaction, account)
@@ -135,13 +135,13 @@ class Logins:
 
     def log_out(self, login: Login) -> None:
         """End this session, with all its tokens and open connections."""
-        with self.store.writing(login.canonical) as transaction:
+        with self.store.writing(_subject(login.canonical)) as transaction:
             self.sessions.end(transaction, login.account_id, login.session_id)
         self._end_connections()
 
     def log_out_everywhere(self, login: Login) -> None:
         """End all sessions of the account, with their tokens and open connections."""
-        with self.store.writing(login.canonical) as transaction:
+        with self.store.writing(_subject(login.canonical)) as transaction:
             self.sessions.end_all(transaction, login.account_id)
         self._end_connections()
 
@@ -152,7 +152,7 @@ class Logins:
 
     def _renew(self, token: str, canonical: str) -> Login | None:
         """Return the login that this token resumes, with a new one, if that is still due."""
-        with self.store.writing(canonical) as transaction:
+        with self.store.writing(_subject(canonical)) as transaction:
             found = self.sessions.find(transaction, token)
             if found is None or not found.renewal_due:
                 return None if found is None else found.login
@@ -191,6 +191,11 @@ class Logins:
         session_id, token = self.sessions.open(transaction, account.id)
         self.accounts.note_login(transaction, account.id, address)
         return Login(account.id, account.name, account.canonical, session_id, revision, token)
+
+
+def _subject(canonical: str) -> str:
+    """Return what a writer locks for an account, or for a name that is none."""
+    return f"account {canonical}"
 
 
 def _reason(account: Account | None, counter: Counter, guess: Guess) -> str:

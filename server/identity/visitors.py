@@ -41,6 +41,7 @@ class Visitors:
         name = label(typed)
         with self._store.writing(f"address {source(address)}") as transaction:
             now = self._store.now(transaction)
+            self._store.lock(transaction, "registrations")
             _correct_future(transaction, source(address), now)
             refuse_too_many(transaction, addresses, self._limits, source(address), now)
             row = {"address": address, "name": name, "source": source(address), "created": now}

@@ -6,7 +6,9 @@ Each request has a thread and five seconds. There are sixteen at most, so a read
 import logging
 import socket
 import threading
+import time
 from collections.abc import Callable
+from functools import partial
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -16,6 +18,8 @@ from typing import Any, NamedTuple
 LOG = logging.getLogger("porter.server")
 _PATIENCE = 5.0  # seconds
 _AT_ONCE = 16
+_LOOK = 0.05  # seconds between two looks whether to end
+_PAUSE = 0.1  # seconds, when no connection can be accepted
 _PAGE = Path(__file__).with_name("page.html")
 _PLAIN = "text/plain; charset=utf-8"
 _SAFETY = {
@@ -38,9 +42,10 @@ class Monitoring:
     """Serves until `close`, on a socket that listens already."""
 
     def __init__(self, listener: socket.socket, views: Views) -> None:
-        listener.setblocking(True)
+        listener.setblocking(False)  # other workers accept on it, too
         self._server = _Server(listener, views)
-        self._thread = threading.Thread(target=self._server.serve_forever, name="monitoring", daemon=True)
+        serve = partial(self._server.serve_forever, _LOOK)
+        self._thread = threading.Thread(target=serve, name="monitoring", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -59,21 +64,41 @@ class _Server(TCPServer):
         self.views = views
         self._free = threading.Semaphore(_AT_ONCE)
 
+    def get_request(self) -> tuple[Any, Any]:
+        """Accept a connection. Raise OSError if there is none, after a pause if there is no descriptor for it."""
+        try:
+            request, address = self.socket.accept()
+        except BlockingIOError:
+            raise
+        except OSError:
+            time.sleep(_PAUSE)
+            raise
+        request.setblocking(True)
+        return request, address
+
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread, or not at all if sixteen are at work."""
         if not self._free.acquire(blocking=False):
             self.shutdown_request(request)
             return
-        threading.Thread(target=self._answer, args=[request, client_address], name="view", daemon=True).start()
+        try:
+            threading.Thread(target=self._answer, args=[request, client_address], name="view", daemon=True).start()
+        except (RuntimeError, MemoryError):
+            self._free.release()
+            self.shutdown_request(request)
 
     def _answer(self, request: Any, client_address: Any) -> None:
+        end = threading.Timer(_PATIENCE, request.shutdown, [socket.SHUT_RDWR])  # for one that sends byte by byte
+        end.daemon = True
         try:
+            end.start()
             self.finish_request(request, client_address)
         except OSError:
             pass  # the reader is gone, or too slow
         except Exception:
             LOG.exception("a page of the monitoring failed")
         finally:
+            end.cancel()
             self.shutdown_request(request)
             self._free.release()
 

@@ -7,7 +7,7 @@ from typing import Any
 from weakref import WeakKeyDictionary
 
 from common.addresses import canonical
-from common.errors import SessionEnded
+from common.errors import Disconnected
 from common.wire.inbox import bodies
 from server.engine.connection import Connection, State
 from server.engine.server import Server
@@ -28,9 +28,7 @@ class Roll:
             return [row for _, row in rows]
         kicked = [(connection, row) for connection, row in rows if _is_meant(row, question)]
         for connection, _ in kicked:
-            connection.interrupt(
-                SessionEnded("an administrator has ended this connection", reason="ended by an administrator")
-            )
+            connection.interrupt(Disconnected("an administrator has ended this connection"))
         return [row for _, row in kicked]
 
     def _connections(self) -> list[Connection]:
@@ -61,14 +59,13 @@ def _is_meant(row: dict[str, Any], question: dict[str, Any]) -> bool:
     if "name" in question:
         return row["account"] is not None and str(row["account"]).casefold() == str(question["name"]).casefold()
     if "address" in question:
-        host = row["address"].rpartition(":")[0].strip("[]")
-        return question["address"] in (row["address"], _spelled_otherwise(question["address"], host))
+        return question["address"] == row["address"] or _is_host(question["address"], row["address"])
     return bool(row["id"] == question.get("id"))
 
 
-def _spelled_otherwise(text: str, host: str) -> str:
-    """Return `host` if the text is a spelling of it, or an empty text."""
+def _is_host(text: str, address: str) -> bool:
+    """Return whether a text is a spelling of the host in an address with a port."""
     try:
-        return host if canonical(text) == host else ""
+        return canonical(text.strip("[]")) == address.rpartition(":")[0].strip("[]")
     except ValueError:
-        return ""
+        return False

@@ -12,6 +12,7 @@ from weakref import WeakKeyDictionary
 
 from common import PROJECT_ROOT, VERSION
 from common.errors import PorterError, StoreUnavailable, Unavailable
+from common.language import Language
 from common.log.logs import Logging
 from common.log.writebehind import WriteBehind, behind, writers
 from server.bus.memory import SharedMemory
@@ -218,7 +219,9 @@ class Service:
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             summary = f"({settings.mode}, TLS {fingerprint})"
             self._fingerprint = fingerprint
+        language = Language(settings.language)
         self._resources.registration_limits = settings.registration_limits
+        self._resources.language = language
         try:
             shared = choice.handler_class.prepare(choice.options, self._resources)
         except PorterError:
@@ -231,10 +234,11 @@ class Service:
                 fault=type(error).__name__,
                 reason=error,
             ) from error
-        mode = Mode(settings.mode, choice.options, settings.limits, shared, self._counts)
+        mode = Mode(settings.mode, choice.options, settings.limits, shared, self._counts, language)
         networks = tuple(ipaddress.ip_network(text) for text in settings.proxy_protocol.trusted)
         proxies = Proxies(networks, settings.proxy_protocol.timeout)
-        return Plan(partial(choice.handler_class, mode=mode), settings.limits, tls, proxies=proxies), summary
+        handler = partial(choice.handler_class, mode=mode)
+        return Plan(handler, settings.limits, tls, proxies=proxies, language=language), summary
 
 
 def log_listening(description: str, listener: socket.socket, configuration: Configuration) -> None:

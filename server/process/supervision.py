@@ -57,6 +57,7 @@ class Supervisor:
             if settings.tls.enabled:
                 certificate.ensure(configuration.certificate, configuration.key)  # once, for all workers
             self._monitor = listen_for_watchers(settings.monitoring)
+            self._is_handed = systemd.handed_host() is not None
             self._listener = systemd.listener(settings)
         except PorterError as error:
             LOG.error("cannot start: %s", error)
@@ -77,8 +78,8 @@ class Supervisor:
                 print(f"Listening on {description}", flush=True)
                 systemd.notify("READY=1")
                 self._watch(signals, terminal)
-            with contextlib.suppress(OSError):
-                self._listener.shutdown(socket.SHUT_RDWR)
+            # Only closed, and not shut down: the workers still accept during `readiness_delay`, and a socket of the
+            # service manager goes on listening.
             self._listener.close()
             self._workers.stop(signals, self._drain_timeout)
         LOG.info("server stopped")
@@ -154,8 +155,9 @@ class Supervisor:
         """Pass the parent's orders on, in a thread of a worker, and end this worker when the parent has ended."""
         while order := os.read(orders, 1):
             signals.post(ORDERS[order])
-        with contextlib.suppress(OSError):
-            self._listener.shutdown(socket.SHUT_RDWR)  # frees the port for the next server, as the parent would do
+        if not self._is_handed:
+            with contextlib.suppress(OSError):
+                self._listener.shutdown(socket.SHUT_RDWR)  # frees the port for the next server
         signals.post(signal.SIGTERM)
 
 

@@ -41,6 +41,18 @@ def handed_socket(environment: MutableMapping[str, str] = os.environ) -> socket.
     return socket.socket(fileno=_FIRST_SOCKET)
 
 
+def handed_host() -> str | None:
+    """Return the address of the socket that will be handed down, or None. It stays there."""
+    handed = handed_socket(dict(os.environ))
+    if handed is None:
+        return None
+    try:
+        name = handed.getsockname()
+        return str(name[0]) if isinstance(name, tuple) else None
+    finally:
+        handed.detach()
+
+
 def listener(settings: Settings) -> socket.socket:
     """Return the socket that was handed down, or one that listens as configured. Raise Unavailable."""
     return handed_socket() or listen(settings.host, settings.port, settings.port_taken)

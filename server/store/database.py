@@ -112,7 +112,7 @@ class Store:
         Only one runs at a time, so the rows that it has read do not change before it ends. On PostgreSQL, writers of
         different subjects, for example of two accounts, run at the same time; without a subject one runs alone.
         """
-        with transaction(self._engine, subject or True) as connection:
+        with transaction(self._engine, True if subject is None else subject) as connection:
             yield connection
 
     @contextmanager

@@ -167,16 +167,21 @@ class Listener:
     """A connection of its own, which no pool lends to others, that is told when somebody notifies a channel."""
 
     def __init__(self, engine: sqlalchemy.Engine, channel: str) -> None:
-        """Listen. Raise DBAPIError if the database cannot be reached."""
-        pooled = engine.raw_connection()
-        self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
-        pooled.detach()
+        """Listen. Raise StoreUnavailable if the database cannot be reached."""
+        import psycopg
+
         try:
-            self._connection.autocommit = True
-            self._connection.execute(f"LISTEN {channel}".encode())
-        except BaseException:
-            self.close()
-            raise
+            pooled = engine.raw_connection()
+            self._connection: psycopg.Connection[Any] = pooled.driver_connection  # type: ignore[assignment]
+            pooled.detach()
+            try:
+                self._connection.autocommit = True
+                self._connection.execute(f"LISTEN {channel}".encode())
+            except BaseException:
+                self.close()
+                raise
+        except psycopg.Error as error:
+            raise StoreUnavailable("the store cannot be used: {reason}", reason=error) from error
 
     def fileno(self) -> int:
         return self._connection.fileno()

@@ -6,6 +6,7 @@ from client.state import State
 from client.tokens import Tokens
 from client.trust import Endpoint, Peer
 from common.errors import ConnectionLost, ExitStatus, ProtocolError, TrustError, Unavailable, UnexpectedKind
+from common.language import ENGLISH
 from common.wire.kinds import Kind, compose
 from tests.support import PorterTestCase, socket_pair
 
@@ -21,6 +22,7 @@ class ConversationTests(PorterTestCase):
         self.talk = self.conversation(Peer(Endpoint("h", 1), "c", is_private=True))
 
     longest: int | None = 10_000
+    language = ENGLISH
 
     def conversation(self, peer: Peer) -> Conversation:
         return Conversation(Line(self.ours, peer, Tokens(State(None, self.fail), peer)), self)

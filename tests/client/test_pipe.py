@@ -137,6 +137,19 @@ class Pipe(PorterTestCase):
         self.assertEqual(ExitStatus.DONE, self.finish(thread))
         self.assertEqual("", self.errors.getvalue())
 
+    def test_a_question_that_answers_the_last_line_is_quoted(self) -> None:
+        self.type("alice\n/password\n")
+        thread = self.start()
+        self.say(Kind.ASK, "Name: ")
+        self.assertEqual("TEXT alice", self.heard())
+        self.say(Kind.TEXT, "Hello!")
+        self.assertEqual("TEXT /password", self.heard())
+        self.say(Kind.SECRET, "Current password: ")
+        self.assertIsNone(self.heard())
+        self.finish(thread)
+        self.assertIsInstance(self.outcome, NotPermitted)
+        self.assertIn("Current password:", str(self.outcome))
+
     def test_the_end_of_the_input_ends_the_client_s_side_once_the_server_has_spoken(self) -> None:
         self.type("x\n")
         thread = self.start()

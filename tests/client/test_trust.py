@@ -21,8 +21,8 @@ class TrustTests(PorterTestCase):
         self.trust.check(SERVER, presented, is_loopback=is_loopback, policy=policy)
 
     def asking(self, answer: bool) -> Policy:
-        def confirm(question: str) -> bool:
-            self.asked.append(question)
+        def confirm(server: str, presented: str) -> bool:
+            self.asked.append(f"{server} {presented}")
             return answer
 
         return Policy(confirm=confirm)

@@ -67,7 +67,7 @@ class Transfer(PorterTestCase):
             ({"password_hash": "plain"}, "cannot be used"),
             ({"password_hash": row["password_hash"].replace("m=8", "m=99999999")}, "costs too much"),
             ({"disabled": 0}, "disabled has a wrong type"),
-            ({"created": float("inf")}, "created is no time"),
+            *[({"created": wrong}, "created is no time") for wrong in (float("inf"), 1_700_000_000_000, 10**320, -1)],
             ({"name": "a b"}, "space"),
             ({"token": "x"}, "and nothing else"),
         ):

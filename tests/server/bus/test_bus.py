@@ -152,6 +152,33 @@ class Behaviour:
             [record.getMessage() for record in log.records],
         )
 
+    def test_a_line_that_was_carried_before_the_carrier_failed_is_an_error_and_heard_all_the_same(self: Any) -> None:
+        carrier = self.carrier(0)
+        bus = Bus(carrier)
+        self.addCleanup(bus.close)
+        hearer = Hearer(bus)
+        hearer.wait_for(lambda: len(hearer.heard) > 0)
+        works = carrier.after
+
+        def fail(_number: int) -> list[Any]:
+            raise StoreUnavailable("no database")
+
+        with self.assertLogs("porter.server"):
+            carrier.after = fail
+            self.assertRaisesRegex(Unavailable, "no database", bus.publish, "news", "carried")
+            carrier.after = works
+            hearer.wait_for(lambda: hearer.texts() == ["carried"])
+
+    def test_when_the_numbers_go_back_the_rest_is_heard(self: Any) -> None:
+        bus = self.bus(0)
+        hearer = Hearer(bus)
+        hearer.wait_for(lambda: len(hearer.heard) > 0)
+        bus._last = 10**9  # what another copy of the database had
+        bus.post("news", "heard")
+        hearer.wait_for(lambda: hearer.texts() == ["heard"] or bus._last < 10**9)
+        bus.publish("news", "and now")
+        self.assertIn("and now", hearer.texts())
+
     def test_what_is_posted_last_is_carried_at_the_end(self: Any) -> None:
         hearer = Hearer(self.bus(1))
         with closing(Bus(self.carrier(0))) as bus:

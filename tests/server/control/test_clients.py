@@ -74,7 +74,7 @@ class Behaviour:
             carol = next(row["id"] for row in self.rows() if row["account"] == "Carol")
             for name, meant in (
                 ("Alice", ["--name", "alice"]),
-                ("Bob", ["--address", "127.0.0.6"]),
+                ("Bob", ["--address", "::ffff:127.0.0.6"]),
                 ("Carol", [carol]),
             ):
                 status, out, errors = self.ask("kick", *meant)
@@ -85,6 +85,13 @@ class Behaviour:
                 self.assertEqual(69, self.ask("kick", *meant)[0])
             log = (self.folder / "server.log").read_text()
             self.assertRegex(log, rf"administrator \S+ disconnected Carol, {carol}, 127\.0\.0\.7:\d+")
+
+    def test_a_name_that_looks_like_markup_is_shown_as_it_is(self: Any) -> None:
+        with self.server("auth", handlers=AUTH) as server:
+            for name in ("[/a]", "[red]x"):
+                server.talk().register(name)
+                status, out, errors = self.ask("--once", program=top)
+                self.assertEqual((0, "", True), (status, errors, name in out), errors)
 
     def test_top_prints_the_table_once(self: Any) -> None:
         with self.server("auth", handlers=AUTH) as server:

@@ -72,12 +72,22 @@ class Behaviour:
                 server.log.wait_for(line)
                 server.log.messages.clear()
 
-    def test_a_proxy_that_speaks_for_itself_leaves_no_line_and_may_talk(self: Any) -> None:
+    def test_a_proxy_that_speaks_for_itself_may_talk(self: Any) -> None:
         with self.proxied() as server:
             client = self.through(server, LOCAL)
             client.send_message("are you there?")
             self.assertEqual("are you there?", client.receive_message())
             client.close()
+            server.log.wait_for("client disconnected")
+            self.assertEqual(1, "".join(server.log.messages).count("client connected"))
+
+    def test_a_proxy_that_speaks_for_itself_and_says_nothing_leaves_no_line(self: Any) -> None:
+        with self.proxied(limits={"handshake_timeout": 0.2, "idle_timeout": 0.2}) as server:
+            silent = server.connect_raw()
+            silent.sendall(LOCAL)
+            silent.settimeout(PATIENCE)
+            while silent.recv(1000):
+                pass  # a farewell; then the end
             for data in (LOCAL, b""):
                 plain = server.connect_raw()
                 plain.sendall(data)
@@ -108,7 +118,8 @@ class Behaviour:
             fifth = server.connect_raw()
             server.log.wait_for("refused: the server is full")
             fifth.settimeout(PATIENCE)
-            self.assertEqual(b"", fifth.recv(100))
+            told = fifth.recv(100)
+            self.assertEqual(b"" if self.tls else b"ERROR the server is full, try again later", told[4:])
             others[0].sendall(V2 % 6)
             client = MessageSocket(others[0])
             if self.tls:

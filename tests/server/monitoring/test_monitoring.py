@@ -129,8 +129,12 @@ class Behaviour:
 
 class Plain(Behaviour, Watching):
     def test_a_drain_is_told_before_the_listener_closes(self) -> None:
+        for workers in (1, 2):
+            self.check_drain(workers)
+
+    def check_drain(self, workers: int) -> None:
         monitoring = {**self.monitoring, "readiness_delay": 1.0}
-        server = self.start_process("echo", monitoring=monitoring, tls={"enabled": False})
+        server = self.start_process("echo", workers=workers, monitoring=monitoring, tls={"enabled": False})
         self.assertEqual(200, self.get("/readyz")[0])
         server.signal(signal.SIGTERM)
         wait_until(lambda: self.get("/readyz") == (503, "draining\n"), "that it drains")

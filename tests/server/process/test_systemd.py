@@ -72,8 +72,29 @@ class WithWorkers(Alone):
 
 
 class Sockets(PorterTestCase):
-    def test_the_socket_that_is_handed_down_is_listened_on(self) -> None:
-        path = str(self.write_configuration(mode="echo", port=1, port_taken="fail"))
+    def test_the_socket_that_is_handed_down_is_listened_on_and_stays(self) -> None:
+        for workers in (1, 2):
+            self.check(workers)
+
+    def test_passwords_are_not_taken_in_clear_from_others_on_a_socket_that_is_handed_down(self) -> None:
+        path = str(self.write_configuration(mode="auth", tls={"enabled": False}))
+        with socket.create_server(("0.0.0.0", 0)) as listener:
+            os.dup2(listener.fileno(), 30)
+            ended = subprocess.run(
+                ["bash", "-c", f'exec 3<&30; LISTEN_PID=$$ LISTEN_FDS=1 exec "$0" -m server --config {path}', PYTHON],
+                cwd=self.folder,
+                env=environment(self.folder),
+                pass_fds=[30],
+                capture_output=True,
+                text=True,
+                timeout=PATIENCE,
+            )
+            os.close(30)
+        self.assertEqual((78, ""), (ended.returncode, ended.stdout))
+        self.assertIn("passwords would cross the network unencrypted on 0.0.0.0", ended.stderr)
+
+    def check(self, workers: int) -> None:
+        path = str(self.write_configuration(mode="echo", port=1, port_taken="fail", workers=workers))
         with socket.create_server(("127.0.0.1", 0)) as listener:
             os.dup2(listener.fileno(), 30)
             child = subprocess.Popen(
@@ -89,6 +110,10 @@ class Sockets(PorterTestCase):
             self.addCleanup(child.kill)
             assert child.stdout is not None
             self.assertIn(f"127.0.0.1:{listener.getsockname()[1]} ", child.stdout.readline())
+            child.send_signal(signal.SIGTERM)
+            child.wait(PATIENCE)
+            with socket.create_connection(listener.getsockname(), PATIENCE):
+                pass  # it listens on, for the next server
 
     def test_a_socket_for_another_process_is_not_taken(self) -> None:
         mine = str(os.getpid())
