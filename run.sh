@@ -134,7 +134,15 @@ clients | top)
     shift
     start "$module" "$@"
     ;;
-reset | demo | completion)
+reset)
+    shift
+    start server.administration.reset "$@"
+    ;;
+completion)
+    shift
+    start server.completion "$@"
+    ;;
+demo)
     echo "run.sh: '$1' is not built yet" >&2
     exit 64
     ;;

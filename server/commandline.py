@@ -34,7 +34,9 @@ other commands:
   ./run.sh users       manage accounts and known addresses (see --help)
   ./run.sh clients     show who is connected, or end connections (see --help)
   ./run.sh top         watch who is connected
+  ./run.sh reset       remove accounts, addresses, sessions and logs (see --help)
   ./run.sh store       look after the database: version, upgrade, copy (see --help)
+  ./run.sh completion  print a completion script for bash, zsh or fish
   ./run.sh check       check the configuration file (see --help)
   ./run.sh bench       measure a server, or compare Porter with other servers (see --help)
   ./run.sh test        run the tests (--long: only the endurance tests, for half an hour at most)

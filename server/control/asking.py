@@ -41,6 +41,15 @@ def ask_all(folder: Path, **question: Any) -> list[Any]:
     return answers
 
 
+def is_anybody_there(folder: Path) -> bool:
+    """Return whether a server of this configuration can be asked."""
+    try:
+        ask_all(folder, do="list")
+    except Unavailable:
+        return any(folder.glob("*.sock"))  # one that hangs is there, too
+    return True
+
+
 def _ask(path: Path, question: dict[str, Any]) -> Iterator[Any]:
     """Yield the answer of one process, or nothing if it is dead, or ends meanwhile. Raise Unavailable if it hangs."""
     connection = MessageSocket(socket.socket(socket.AF_UNIX))

@@ -71,10 +71,14 @@ class Resources:
     @cached_property
     def store(self) -> "Store":
         """Return the database. Raise StoreUnavailable if it cannot be opened."""
+        from server.store import sqlite
         from server.store.database import Store
 
         pool = (max(1, self._store_pool - 2),) if self.is_shared else ()  # see `_second_store`, and the bus
-        return self._opened.enter_context(closing(Store(self._store_url, *pool)))
+        store = self._opened.enter_context(closing(Store(self._store_url, *pool)))
+        if (file := sqlite.file_of(self._store_url)) is not None:
+            self._opened.enter_context(closing(sqlite.InUse(file)))
+        return store
 
     @property
     def is_shared(self) -> bool:

@@ -1,6 +1,7 @@
 """The engine for SQLite: durable, one writer at a time, and always the file now at the path. It knows no tables."""
 
 import contextlib
+import fcntl
 import os
 import sqlite3
 import time
@@ -83,6 +84,43 @@ def engine(url: URL, options: dict[str, Any]) -> sqlalchemy.Engine:
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
 
     return created
+
+
+class InUse:
+    """Says that a server uses the file, until `close`. It is a lock of a file beside it: see `is_free`."""
+
+    def __init__(self, file: Path) -> None:
+        """Take the lock, which servers share. Without locks, as on some network volumes, nothing is said."""
+        self._descriptor = _open_mark(file)
+        if self._descriptor is not None:
+            with contextlib.suppress(OSError):
+                fcntl.flock(self._descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+
+    def close(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
+
+
+def is_free(file: Path) -> bool:
+    """Return whether no server says that it uses the file."""
+    descriptor = _open_mark(file)
+    if descriptor is None:
+        return True
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return True
+
+
+def _open_mark(file: Path) -> int | None:
+    with contextlib.suppress(OSError):
+        return os.open(f"{file}.in-use", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    return None
 
 
 def explain(url: URL, error: BaseException | None) -> str:
