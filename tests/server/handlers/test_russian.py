@@ -1,5 +1,8 @@
 """A server and a client in Russian: what a user reads, and that kinds, commands, names and the log stay."""
 
+import re
+
+from common import PROJECT_ROOT
 from common.wire.kinds import Kind
 from tests.client.test_terminal import Screen
 from tests.support import QUICK_HASHES, PorterTestCase, RunningServer
@@ -34,6 +37,13 @@ class Russian(PorterTestCase):
             client.wait_for("нет такой команды: /frob (список даёт /help)", ">")
             client.enter("/logout")
             self.assertEqual(0, client.status())
+            readme = (PROJECT_ROOT / "README.ru.md").read_text()
+            shown = re.search(r"client --no-input\n(.*?)```", readme, re.DOTALL)
+            assert shown is not None
+            said = client.raw.decode()
+            for line in shown[1].splitlines():
+                word = line.removeprefix("> ").replace("127.0.0.1:9090", f"127.0.0.1:{server.port}").rstrip("*")
+                self.assertIn(word, said + "привет")
             self.assertIn("Сервер закрыл соединение.", client.raw.decode())
             self.assertNotRegex("".join(line for line in server.log.messages if "Женя" not in line), "[А-я]")
 
