@@ -75,14 +75,13 @@ def run(main: Callable[[], int], language: Language = ENGLISH) -> NoReturn:
 def _damaged_venv(error: ImportError) -> PorterError:
     """Return what to say of a library that cannot be imported. The next call of run.sh makes .venv anew."""
     venv = PROJECT_ROOT / ".venv"
-    is_ours = Path(sys.prefix).resolve() == venv.resolve()  # another Python may simply lack the libraries
-    for stamp in (*venv.glob("stamp*"), venv / "made-by") if is_ours else ():
+    if Path(sys.prefix).resolve() != venv.resolve():
+        return Unavailable("{reason}: this Python lacks what Porter needs; start it by ./run.sh", reason=error)
+    for stamp in (*venv.glob("stamp*"), venv / "made-by"):
         with contextlib.suppress(OSError):
             stamp.unlink()
     return Unavailable(
-        "{reason}: {folder} is damaged; start again, and run.sh makes it anew",
-        reason=error,
-        folder=venv,
+        "{reason}: {folder} is damaged; start again, and run.sh makes it anew", reason=error, folder=venv
     )
 
 

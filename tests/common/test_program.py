@@ -49,8 +49,12 @@ class Run(unittest.TestCase):
             venv.mkdir()
             for stamp in ("stamp", "stamp-dev", "made-by"):
                 (venv / stamp).write_text("x")
+            missing = ModuleNotFoundError("No module named 'yaml'", name="yaml")
             with mock.patch("common.program.PROJECT_ROOT", Path(folder)):
-                missing = ModuleNotFoundError("No module named 'yaml'", name="yaml")
+                status, said = outcome(raising(missing))  # by another Python, which leaves .venv alone
+                self.assertEqual((69, True), (status, "start it by ./run.sh" in said))
+                self.assertEqual(3, len(list(venv.iterdir())))
+            with mock.patch("common.program.PROJECT_ROOT", Path(folder)), mock.patch("sys.prefix", str(venv)):
                 wanted = f"porter: No module named 'yaml': {venv} is damaged; start again, and run.sh makes it anew\n"
                 self.assertEqual((69, wanted), outcome(raising(missing)))
             self.assertEqual([], list(venv.iterdir()))
