@@ -143,8 +143,8 @@ completion)
     start server.completion "$@"
     ;;
 demo)
-    echo "run.sh: '$1' is not built yet" >&2
-    exit 64
+    shift
+    start examples.demo "$@"
     ;;
 bench)
     shift

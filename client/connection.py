@@ -23,7 +23,7 @@ from common.errors import (
 from common.log.logs import Events
 from common.wire.journal import Journal
 from common.wire.sockets import MessageSocket, Timeouts
-from common.wire.tls import client_context, fingerprint
+from common.wire.tls import client_context, fingerprint, write_keys
 
 LOG = logging.getLogger("porter.client")
 _CONNECT_TIMEOUT = 10.0  # seconds, also for the TLS handshake
@@ -98,7 +98,10 @@ def _secure(connection: MessageSocket, server: Endpoint, trust: Trust, policy: P
     """Make the TLS handshake and check the certificate. Return its fingerprint."""
     try:
         try:
-            tls = connection.handshake(client_context(policy.authority), _CONNECT_TIMEOUT, server.host)
+            context = client_context(policy.authority)
+            if said := write_keys(context):
+                LOG.warning("%s", said, extra={"peer": str(server)})
+            tls = connection.handshake(context, _CONNECT_TIMEOUT, server.host)
         except ValueError as error:  # TLS does not allow this host name
             raise ConnectionLost("{reason}", reason=error) from error
         except TrustError as error:

@@ -36,6 +36,7 @@ other commands:
   ./run.sh top         watch who is connected
   ./run.sh reset       remove accounts, addresses, sessions and logs (see --help)
   ./run.sh store       look after the database: version, upgrade, copy (see --help)
+  ./run.sh demo        show each mode in a minute, with the bytes on the wire
   ./run.sh completion  print a completion script for bash, zsh or fish
   ./run.sh check       check the configuration file (see --help)
   ./run.sh bench       measure a server, or compare Porter with other servers (see --help)

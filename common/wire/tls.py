@@ -7,6 +7,7 @@ authority. This module neither makes certificates nor stores them.
 import base64
 import contextlib
 import hashlib
+import os
 import ssl
 from pathlib import Path
 
@@ -170,6 +171,21 @@ def server_context(certificate: Path, key: Path) -> ssl.SSLContext:
     context.load_cert_chain(certificate, key, _no_passphrase)
     context.num_tickets = 0  # clients do not resume TLS sessions, and a client may leave the bytes of a ticket unread
     return context
+
+
+def write_keys(context: ssl.SSLContext) -> str | None:
+    """Have the keys of TLS written to the file that SSLKEYLOGFILE names, as browsers do, for teaching.
+
+    Return a sentence for the log, or None if nobody wants them. With the file, Wireshark shows what was said.
+    """
+    file = os.environ.get("SSLKEYLOGFILE")
+    if not file:
+        return None
+    try:
+        context.keylog_filename = file
+    except OSError as error:
+        return f"the keys of TLS cannot be written to {file} (SSLKEYLOGFILE): {error.strerror}"
+    return f"THE KEYS OF TLS ARE WRITTEN TO {file} (SSLKEYLOGFILE): whoever has that file can read what is said"
 
 
 def _no_passphrase() -> str:

@@ -209,7 +209,7 @@ class Administrator:
                 self._lockout.forget(transaction, name.canonical)
                 added += 1
         self._log("imported", f"{added} accounts")
-        return f"imported {added} accounts; {len(wanted) - added} exist already"
+        return f"accounts imported: {added}; there already: {len(wanted) - added}"
 
     def addresses(self, options: argparse.Namespace) -> str:
         visitors = self._visitors.list()

@@ -50,7 +50,12 @@ def main() -> int:
 
 
 def _described(found: tuple[int, int], logs: list[Path]) -> str:
-    return f"{found[0]} accounts, {found[1]} known addresses and {len(logs)} log files"
+    accounts, addresses = _number(found[0], "account"), _number(found[1], "known address", "es")
+    return f"{accounts}, {addresses} and {_number(len(logs), 'log file')}"
+
+
+def _number(number: int, word: str, ending: str = "s") -> str:
+    return f"{number} {word}{'' if number == 1 else ending}"
 
 
 def _logs(configuration: Path) -> list[Path]:

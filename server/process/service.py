@@ -15,6 +15,7 @@ from common.errors import PorterError, StoreUnavailable, Unavailable
 from common.language import Language
 from common.log.logs import Logging
 from common.log.writebehind import WriteBehind, behind, writers
+from common.wire.tls import write_keys
 from server.bus.memory import SharedMemory
 from server.configuration import certificate
 from server.configuration.loading import Configuration
@@ -219,6 +220,8 @@ class Service:
             tls, fingerprint = certificate.context(configuration.certificate, configuration.key)
             summary = f"({settings.mode}, TLS {fingerprint})"
             self._fingerprint = fingerprint
+            if said := write_keys(tls):
+                LOG.warning("%s", said)
         language = Language(settings.language)
         self._resources.registration_limits = settings.registration_limits
         self._resources.language = language

@@ -6,6 +6,7 @@ import subprocess
 
 from benchmarks import commandline as bench
 from client import commandline as client
+from examples import demo
 from server import check, commandline, completion
 from server.administration import reset, store, users
 from server.control import clients, top
@@ -22,6 +23,7 @@ PROGRAMS = {
     "check": check,
     "completion": completion,
     "bench": bench,
+    "demo": demo,
 }
 
 

@@ -40,7 +40,7 @@ class Reset(PorterTestCase):
         certificate = (self.folder / "data/tls/certificate.pem").read_bytes()
         status, out, errors = self.reset("--yes")
         self.assertEqual((0, ""), (status, errors))
-        self.assertEqual("removed 1 accounts, 0 known addresses and 1 log files", out.partition(";")[0])
+        self.assertEqual("removed 1 account, 0 known addresses and 1 log file", out.partition(";")[0])
         self.assertEqual([], self.accounts())
         self.assertNotIn(b"Alice", (self.folder / "data/porter.db").read_bytes())
         with closing(sqlite3.connect(self.folder / "data/porter.db")) as database:

@@ -36,7 +36,7 @@ class Transfer(PorterTestCase):
         file = self.write("users.jsonl", out)
         self.move_to_another_store()
         imported = self.users("import", str(file))
-        self.assertEqual((0, "imported 2 accounts; 0 exist already\n", ""), imported)
+        self.assertEqual((0, "accounts imported: 2; there already: 0\n", ""), imported)
         self.assertEqual(out, self.users("export")[1])
         with self.server(**self.settings) as server:
             talker = server.talk()
@@ -56,7 +56,7 @@ class Transfer(PorterTestCase):
         self.assertEqual((64, True), (status, "Bob exists already: nothing is imported" in errors))
         self.assertEqual(["Bob"], self.names())
         skipped = self.users("import", str(file), "--skip-existing")
-        self.assertEqual((0, "imported 1 accounts; 1 exist already\n", ""), skipped)
+        self.assertEqual((0, "accounts imported: 1; there already: 1\n", ""), skipped)
         self.assertEqual(["Alice", "Bob"], self.names())
 
     def test_a_wrong_line_is_named_by_its_number_and_nothing_is_imported(self) -> None:

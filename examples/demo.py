@@ -1,0 +1,202 @@
+"""./run.sh demo: each mode in a minute, with the bytes that go over the wire. It touches nothing that exists.
+
+A server of its own runs on a free port, with a store in a folder that is removed; a client speaks by a script.
+"""
+
+import argparse
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+
+from common.errors import ExitStatus
+from common.program import ArgumentParser, run
+from common.wire.framing import HEADER, encode, split
+from common.wire.kinds import FROM_SERVER, Kind, compose, parse
+from common.wire.sockets import MessageSocket, Timeouts
+from common.wire.tls import client_context
+from server.testing import serving
+
+_PATIENCE = 10.0  # seconds
+_AUTO = 0.7  # seconds between two steps
+_WIDTH = 78
+_QUICK = {"passwords": {"argon2": {"memory_kib": 1024, "time_cost": 1}}}
+_GREEN, _BLUE, _DIM, _BOLD, _END = "\x1b[32m", "\x1b[34m", "\x1b[2m", "\x1b[1m", "\x1b[0m"
+
+
+class Stage:
+    """Prints what happens, step by step: after Enter, or by itself."""
+
+    def __init__(self, *, is_auto: bool) -> None:
+        self._is_auto = is_auto
+        self._has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+
+    def title(self, text: str, explained: str) -> None:
+        print(f"\n{self._in(_BOLD, text)}\n{explained}\n", flush=True)
+
+    def sent(self, text: str) -> None:
+        self._show("client -> server", _GREEN, text)
+
+    def received(self, text: str) -> None:
+        self._show("client <- server", _BLUE, text)
+
+    def say(self, text: str) -> None:
+        print(text, flush=True)
+
+    def pause(self) -> None:
+        if self._is_auto:
+            time.sleep(_AUTO)
+        else:
+            input(self._in(_DIM, "        (Enter)"))
+
+    def _show(self, arrow: str, colour: str, text: str) -> None:
+        frame = encode(text)
+        header = frame[: HEADER.size].hex(" ")
+        room = _WIDTH - len(arrow) - len(header) - 4
+        shown = text if len(text) <= room else f"{text[: room - 3]}..."
+        print(f"{self._in(colour, arrow)}  {self._in(_DIM, header)}  {shown}".replace("\n", " / "), flush=True)
+
+    def _in(self, colour: str, text: str) -> str:
+        return f"{colour}{text}{_END}" if self._has_colour else text
+
+
+class Caller:
+    """The client of the demonstration: it shows each message that comes and goes."""
+
+    def __init__(self, stage: Stage, port: int) -> None:
+        self._stage = stage
+        self._socket = socket.create_connection(("127.0.0.1", port), _PATIENCE)
+        self._data = b""
+
+    def close(self) -> None:
+        self._socket.close()
+
+    def send(self, text: str) -> None:
+        self._socket.sendall(encode(text))
+        self._stage.sent(text)
+
+    def receive(self) -> str:
+        """Wait for the next message, and show it."""
+        while not (found := split(self._data, 1_000_000))[0]:
+            self._data += self._socket.recv(4096)
+        text = found[0][0]
+        self._data = self._data[HEADER.size + len(text.encode()) :]
+        self._stage.received(text)
+        return text
+
+    def converse(self, *answers: str) -> str:
+        """Answer the questions of the server, one after the other, until a TEXT comes. Return the token, if any."""
+        left, token = list(answers), ""
+        while True:
+            kind, text = parse(self.receive(), FROM_SERVER)
+            if kind is Kind.TEXT:
+                return token
+            if kind is Kind.SET_TOKEN:
+                token = text
+            elif kind is Kind.GET_TOKEN:
+                self.send(compose(Kind.TOKEN, left.pop(0)))
+            else:
+                self.send(compose(Kind.TEXT, left.pop(0)))
+            self._stage.pause()
+
+    def say(self, line: str, answers: int = 1) -> None:
+        self.send(compose(Kind.TEXT, line))
+        for _ in range(answers):
+            self.receive()
+        self._stage.pause()
+
+
+def echo(stage: Stage) -> None:
+    stage.title("echo", "A message is its length, in four bytes, and its text. It comes back.")
+    with serving(mode="echo") as port:
+        caller = Caller(stage, port)
+        for text in ("hello", "привет"):
+            caller.send(text)
+            caller.receive()
+            stage.pause()
+        stage.say("Twelve bytes for six letters: UTF-8 has two for each of these.")
+        caller.close()
+    stage.pause()
+
+
+def identify(stage: Stage) -> None:
+    stage.title("identify", "The server knows clients by their address. A word in front says what a text is.")
+    with serving(mode="identify") as port:
+        for what, answers in (("An address that is not known:", ["Alice"]), ("The same address again:", [])):
+            stage.say(what)
+            caller = Caller(stage, port)
+            caller.converse(*answers)
+            caller.close()
+            stage.pause()
+
+
+def auth(stage: Stage) -> None:
+    stage.title("auth", "It knows them by name and password, and gives a token, like a cookie.")
+    with serving(mode="auth", handlers={"auth": {"options": _QUICK}}) as port:
+        caller = Caller(stage, port)
+        token = caller.converse("", "Alice", "correct horse", "correct horse")
+        caller.say("/whoami")
+        caller.close()
+        stage.say("Back with the token, nothing is asked:")
+        caller = Caller(stage, port)
+        caller.converse(token)
+        caller.close()
+        stage.pause()
+
+
+def chat(stage: Stage) -> None:
+    stage.title("chat", "Those who are logged in hear each other: the server speaks unasked.")
+    with serving(mode="chat", handlers={"chat": {"options": _QUICK}}) as port:
+        caller = Caller(stage, port)
+        caller.converse("", "Bob", "battery staple", "battery staple")
+        caller.receive()
+        caller.say("is anybody there?")
+        caller.close()
+
+
+def tls(stage: Stage) -> None:
+    stage.title("TLS", "All of this could be read on the way, the password too. With TLS it cannot:")
+    with tempfile.TemporaryDirectory() as folder, serving(mode="echo", tls=_tls(folder)) as port:
+        connection = MessageSocket(socket.create_connection(("127.0.0.1", port), _PATIENCE))
+        connection.timeouts = Timeouts(_PATIENCE, _PATIENCE, _PATIENCE)
+        secure = connection.handshake(client_context(), _PATIENCE)
+        stage.sent("correct horse")
+        record = secure.encipher(encode("correct horse"))
+        stage.say(f"on the wire       {record[:19].hex(' ')} ...")
+        stage.say(f"{secure.version}: {len(record)} bytes, of which the first five are in clear.")
+        connection.close()
+    stage.pause()
+
+
+def _tls(folder: str) -> dict[str, object]:
+    """Return settings with which the certificate is made in a folder of its own."""
+    return {"enabled": True, "certificate": f"{folder}/certificate.pem", "key": f"{folder}/key.pem"}
+
+
+PARTS: dict[str, Callable[[Stage], None]] = {
+    "echo": echo,
+    "identify": identify,
+    "auth": auth,
+    "chat": chat,
+    "tls": tls,
+}
+
+
+def main() -> int:
+    parser = ArgumentParser("./run.sh demo", "Show each mode in a minute, with the bytes on the wire.")
+    parser.add_argument("part", nargs="*", metavar="PART", help=f"only these parts: {', '.join(PARTS)}")
+    parser.add_argument("--auto", action="store_true", help="go on by itself, instead of after Enter")
+    options: argparse.Namespace = parser.parse_args()
+    for part in options.part:
+        if part not in PARTS:
+            parser.error(f"there is no part {part!r}: {', '.join(PARTS)}")
+    stage = Stage(is_auto=options.auto or not sys.stdin.isatty())
+    for part in options.part or PARTS:
+        PARTS[part](stage)
+    return ExitStatus.DONE
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,53 @@
+"""./run.sh demo: each mode with its bytes, on a projector of 80 columns, and nothing is touched that exists."""
+
+import sys
+
+import pexpect
+
+from common import PROJECT_ROOT
+from tests.support import PATIENCE, PorterTestCase, environment, run_program
+
+
+class Demo(PorterTestCase):
+    def test_each_mode_is_shown_with_its_bytes_in_lines_that_fit(self) -> None:
+        before = sorted(PROJECT_ROOT.glob("data/**/*"))
+        done = run_program(self.folder, "examples.demo", "--auto")
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        for line in (
+            "client -> server  00 00 00 0c  привет",
+            "client <- server  00 00 00 12  TEXT Hello, Alice!",
+            "client <- server  00 00 00 09  GET-TOKEN",
+            "client <- server  00 00 00 1b  TEXT Bob: is anybody there?",
+            "on the wire       17 03 03",
+        ):
+            self.assertIn(line, done.stdout)
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 80)
+        self.assertNotIn("\x1b", done.stdout)
+        self.assertEqual(before, sorted(PROJECT_ROOT.glob("data/**/*")))
+
+    def test_on_a_terminal_it_goes_on_after_enter_in_colour_and_ends_with_ctrl_c(self) -> None:
+        dumb = {"TERM": "dumb"}
+        choices: list[tuple[dict[str, str], bool]] = [({}, True), ({"NO_COLOR": "1"}, False), (dumb, False)]
+        for chosen, escapes in choices:
+            child = pexpect.spawn(
+                sys.executable,
+                ["-P", "-m", "examples.demo", "echo"],
+                env={**environment(self.folder), "TERM": "xterm", **chosen},
+                dimensions=(24, 80),
+                timeout=PATIENCE,
+            )
+            self.addCleanup(child.close, force=True)
+            child.expect("hello.*hello.*Enter")
+            shown = child.before + child.after
+            self.assertEqual(escapes, b"\x1b[" in shown, chosen)
+            child.send("\r")
+            child.expect("00 00 00 0c")
+            child.sendintr()
+            child.expect(pexpect.EOF)
+            child.wait()
+            self.assertEqual(130, child.exitstatus)
+
+    def test_a_part_that_is_none_is_wrong_usage(self) -> None:
+        done = run_program(self.folder, "examples.demo", "juggling")
+        self.assertEqual(64, done.returncode)
+        self.assertIn("there is no part 'juggling': echo, identify, auth, chat, tls", done.stderr)
