@@ -142,6 +142,10 @@ completion)
     shift
     start server.completion "$@"
     ;;
+man)
+    shift
+    start server.manual "$@"
+    ;;
 demo)
     shift
     start examples.demo "$@"

@@ -11,16 +11,19 @@ import socket
 import sys
 from collections.abc import Callable
 from functools import partial
+from gettext import gettext
 from pathlib import Path
 
 from client import settings as client_settings
 from client import tokens, trust
 from client.connection import description, explained
 from client.conversation import Conversation, Screen
+from client.keyboard import Keyboard, PlainKeyboard
 from client.library import Access, Client
 from client.pipe import Lines, Patience, PipeScreen
 from client.pipe import converse as converse_in_pipe
 from client.state import StateFolder, default_folder, open_state
+from client.terminal import Terminal, TerminalScreen
 from client.trust import Endpoint, authority_problem, checked_pin
 from common import PROJECT_ROOT
 from common.addresses import may_be_host
@@ -35,6 +38,7 @@ from common.program import (
     environment,
     environment_port,
     foreign_port_warning,
+    has_colour,
     has_terminal,
     port_from,
     port_number,
@@ -58,12 +62,15 @@ certificates and history.
 
 def main() -> int:
     os.umask(os.umask(0o077) | 0o027)
-    options = _command_line()
     language = of_reader()
+    language.bind()
+    options = _command_line(language)
     settings = client_settings.load(client_settings.DEFAULT_FILE)
     _configure_log(is_verbose=options.verbose)
     if options.verbose and (warning := foreign_port_warning()):
         print_warning(warning)
+    options.plain = options.plain or settings.plain or os.environ.get("TERM", "dumb") == "dumb"
+    options.status = settings.status
     is_interactive = has_terminal()
     if options.password_stdin and is_interactive:
         raise UsageError("--password-stdin needs a pipe; on a terminal leave it out and type the password")
@@ -87,7 +94,7 @@ def main() -> int:
                 shown = description(client.connection, client.peer)
                 print(f"porter: connected to {server}, {shown}", file=sys.stderr)
             if is_interactive:
-                face = _terminal(client, state.file("history"), language, is_verbose=options.verbose)
+                face = _terminal(client, state.file("history"), language, options)
             else:
                 face = _pipe(lines, options, language)
             return _converse(client, secret, face, reconnects=options.reconnect)
@@ -128,11 +135,17 @@ def _converse(client: Client, secret: str | None, face: Face, *, reconnects: boo
         is_back = True
 
 
-def _terminal(client: Client, history: Path | None, language: Language, *, is_verbose: bool) -> Face:
-    from client.terminal import Terminal, TerminalScreen  # imports prompt_toolkit, which a pipe does not need
+def _terminal(client: Client, history: Path | None, language: Language, options: argparse.Namespace) -> Face:
+    screen = TerminalScreen(
+        language, is_verbose=options.verbose, is_coloured=not options.plain and has_colour(sys.stdout)
+    )
+    if options.plain:
+        keyboard: Keyboard = PlainKeyboard()
+    else:
+        from client.editor import Editor  # imports prompt_toolkit, which nothing else needs
 
-    screen = TerminalScreen(is_verbose=is_verbose, language=language)
-    terminal = Terminal(screen, history)
+        keyboard = Editor(history, has_status=options.status)
+    terminal = Terminal(screen, keyboard)
     connected = language.text("Connected to {server}. `exit` or Ctrl-D leaves.", server=client.described)
     print(connected, file=sys.stderr)
     return screen, lambda conversation, _: asyncio.run(terminal.converse(conversation))
@@ -168,53 +181,62 @@ def _configure_log(*, is_verbose: bool) -> None:
             handler.is_quiet = not is_verbose
 
 
-def _command_line() -> argparse.Namespace:
-    parser = ArgumentParser("./run.sh client", "Porter's client.", _EPILOG)
-    parser.add_argument("server", metavar="HOST", nargs="?", help="the server's name or address")
-    parser.add_argument("server_port", metavar="PORT", nargs="?", help="the server's port")
-    parser.add_argument("--host", help="the same as HOST")
-    parser.add_argument("-p", "--port", help="the same as PORT")
-    parser.add_argument("-v", "--verbose", action="store_true", help="show on standard error what goes over the wire")
-    parser.add_argument("--no-tls", action="store_true", help="connect without TLS")
+def _command_line(language: Language) -> argparse.Namespace:
+    tr = language.plain
+    parser = ArgumentParser("./run.sh client", tr("Porter's client."), tr(_EPILOG))
+    parser.add_argument("server", metavar="HOST", nargs="?", help=tr("the server's name or address"))
+    parser.add_argument("server_port", metavar="PORT", nargs="?", help=tr("the server's port"))
+    parser.add_argument("--host", help=tr("the same as HOST"))
+    parser.add_argument("-p", "--port", help=tr("the same as PORT"))
     parser.add_argument(
-        "--no-input", action="store_true", help="do not ask for host, port or trust: use the defaults"
+        "-v", "--verbose", action="store_true", help=tr("show on standard error what goes over the wire")
+    )
+    parser.add_argument("--no-tls", action="store_true", help=tr("connect without TLS"))
+    parser.add_argument(
+        "--no-input", action="store_true", help=tr("do not ask for host, port or trust: use the defaults")
     )
     parser.add_argument(
         "--timeout",
         metavar="SECONDS",
         type=_seconds,
         default=30.0,
-        help="in a pipe, wait so long for a silent server when the input has ended (default: 30)",
+        help=tr("in a pipe, wait so long for a silent server when the input has ended (default: 30)"),
     )
     parser.add_argument(
-        "--follow", action="store_true", help="in a pipe, stay when the input has ended, and show what comes"
+        "--follow", action="store_true", help=tr("in a pipe, stay when the input has ended, and show what comes")
     )
     parser.add_argument(
-        "--accept-new", action="store_true", help="trust an unknown server, but not a changed certificate"
+        "--accept-new", action="store_true", help=tr("trust an unknown server, but not a changed certificate")
     )
     chosen = parser.add_mutually_exclusive_group()
-    chosen.add_argument("--pin", metavar="SHA256:...", help="trust only this certificate, and store it")
+    chosen.add_argument("--pin", metavar="SHA256:...", help=tr("trust only this certificate, and store it"))
     chosen.add_argument(
         "--ca",
         metavar="FILE",
         type=_authority,
-        help="trust a certificate that one in FILE has signed and that names the host, and no other",
+        help=tr("trust a certificate that one in FILE has signed and that names the host, and no other"),
     )
     parser.add_argument(
-        "--reconnect", action="store_true", help="come back after a lost connection, with the token, until Ctrl-C"
+        "--reconnect", action="store_true", help=tr("come back after a lost connection, with the token, until Ctrl-C")
     )
-    parser.add_argument("--forget", action="store_true", help="delete what is stored about the server, and end")
-    parser.add_argument("--no-save", action="store_true", help="store no token, certificate or history")
+    parser.add_argument(
+        "--plain",
+        action="store_true",
+        help=tr("no colours, status, history: for screen readers, and if TERM is dumb"),
+    )
+    parser.add_argument("--forget", action="store_true", help=tr("delete what is stored about the server, and end"))
+    parser.add_argument("--no-save", action="store_true", help=tr("store no token, certificate or history"))
     secrets = parser.add_mutually_exclusive_group()
     secrets.add_argument(
-        "--password-stdin", action="store_true", help="the first line of standard input is the password"
+        "--password-stdin", action="store_true", help=tr("the first line of standard input is the password")
     )
-    secrets.add_argument("--password-file", metavar="FILE", help="the first line of FILE is the password")
+    secrets.add_argument("--password-file", metavar="FILE", help=tr("the first line of FILE is the password"))
     options = parser.parse_args()
     for option, positional in (("host", "server"), ("port", "server_port")):
         given = getattr(options, positional)
         if given is not None and getattr(options, option) is not None:
-            parser.error(f"the {option} is given twice: {given}, and --{option} {getattr(options, option)}")
+            twice = "the {option} is given twice: {given}, and {again}"
+            parser.error(language.text(twice, option=option, given=given, again=getattr(options, option)))
         if given is not None:
             setattr(options, option, given)
     if options.pin is not None:
@@ -235,7 +257,7 @@ def _seconds(text: str) -> float:
     except ValueError:
         seconds = 0.0
     if not 0 < seconds <= 86400:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds up to 86400")
+        raise argparse.ArgumentTypeError(gettext("{text!r} is not a number of seconds up to 86400").format(text=text))
     return seconds
 
 

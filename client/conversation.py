@@ -16,6 +16,7 @@ from common.wire.kinds import Kind
 
 # Characters. prompt_toolkit takes seconds for much longer prompts, and the server's address must stay on the screen.
 _MAX_PROMPT = 200
+_MAX_GREETING = 40
 _MAX_ANSWERS = 16  # at a time
 
 
@@ -47,7 +48,8 @@ class Conversation:
     `question` is the question that the server has asked, or None. `questions` is how many it has asked of the user.
     `has_asked` tells whether it has ever asked one. `has_spoken` tells whether it has said anything since our last
     message; a question that the client answers itself does not count. `has_ended_sending` tells whether `end_sending`
-    was called. `unanswered` is how many lines were sent that nothing has answered.
+    was called. `unanswered` is how many lines were sent that nothing has answered. `greeting` is the first text after
+    the server has asked who this is; it tells as whom.
     """
 
     def __init__(self, line: Line, screen: Screen, secret: str | None = None) -> None:
@@ -61,6 +63,7 @@ class Conversation:
         self.questions = 0
         self.last_was_error = False
         self.unanswered = 0
+        self.greeting = ""
         self._peer = line.peer
         self._screen = screen
         self._answers: list[Message] = []
@@ -172,6 +175,8 @@ class Conversation:
         self.unanswered = max(0, self.unanswered - 1)
         last_was_error, self.last_was_error = self.last_was_error, kind is Kind.ERROR
         if kind is Kind.TEXT:
+            if self.has_asked and not self._was_let_in:
+                self.greeting = visible(text[:_MAX_GREETING])
             self._was_let_in, self._was_refused = True, False
             self._screen.show(self._filter(text))
         elif kind is Kind.ERROR:

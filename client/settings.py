@@ -1,4 +1,4 @@
-"""The client's configuration: five keys, checked without pydantic, which would double the time to start."""
+"""The client's configuration: seven keys, checked without pydantic, which would double the time to start."""
 
 import contextlib
 from dataclasses import dataclass, fields
@@ -24,6 +24,8 @@ class Settings:
     tls: bool = True
     max_message: int = 16_777_216
     ca: str = ""
+    status: bool = True
+    plain: bool = False
 
 
 def load(path: Path) -> Settings:

@@ -1,29 +1,20 @@
-"""The client on a terminal: an input line, history, hidden secrets, and the texts of the server above the line.
+"""The client on a terminal: lines that are typed, hidden secrets, and the texts of the server above the input line.
 
-One thread does everything, on prompt_toolkit's event loop: two threads may not share a TLS socket.
+One thread does everything, on asyncio's event loop: two threads may not share a TLS socket.
 """
 
 import asyncio
 import contextlib
-import os
 import signal
 import sys
-import termios
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from prompt_toolkit import PromptSession
-from prompt_toolkit.application import get_app_or_none
-from prompt_toolkit.history import DummyHistory, FileHistory, History, InMemoryHistory
-from prompt_toolkit.output.vt100 import Vt100_Output
-
 from client.conversation import Conversation, Question
+from client.keyboard import Keyboard, QuestionChanged, switched
 from common.errors import ExitStatus
-from common.language import ENGLISH, Language
-from common.program import terminal
+from common.language import Language
 
-_LINE_PROMPT = "> "
 # Seconds. After a line was sent, the client waits so long for the answer before the user can type the next line. So a
 # question that follows is asked at once, and not in the middle of a line.
 _ANSWER_SECONDS = 0.3
@@ -40,63 +31,35 @@ class TerminalScreen:
 
     longest: int | None = 100_000
 
-    def __init__(self, *, is_verbose: bool = False, language: Language = ENGLISH) -> None:
+    def __init__(self, language: Language, *, is_verbose: bool, is_coloured: bool) -> None:
         self.language = language
         self._is_verbose = is_verbose
+        self._is_coloured = is_coloured
         self._waiting: list[str] = []
 
     def show(self, text: str) -> None:
         self._waiting.append(text)
 
     def show_error(self, text: str) -> None:
-        has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
-        self.show(f"\x1b[31m{text}\x1b[0m" if has_colour else text)
+        self.show(f"\x1b[31m{text}\x1b[0m" if self._is_coloured else text)
 
     def trace(self, text: str) -> None:
         if self._is_verbose:
             self.show(f"porter: {text}")
 
-    def print_waiting(self) -> None:
-        """Print the texts that wait."""
+    def take(self) -> str:
+        """Return the texts that wait, a line each."""
         waiting, self._waiting = self._waiting, []
-        if not waiting:
-            return
-        # run_in_terminal would make a task for each call, and a server that floods would make millions of them.
-        line = get_app_or_none()
-        is_typed = line is not None and line.is_running and not line.is_done
-        if line is not None and is_typed:
-            line.renderer.erase()
-        print("\n".join(waiting), flush=True)
-        if line is not None and is_typed:
-            line.invalidate()
-
-
-class _FileHistory(FileHistory):
-    def store_string(self, string: str) -> None:
-        # With a full disk or a deleted folder, only the line in the history is lost.
-        with contextlib.suppress(OSError):
-            super().store_string(string)
-
-
-class _QuestionChanged(Exception):
-    """The input line must be replaced: the server asks a question, or has closed the connection."""
+        return "\n".join(waiting)
 
 
 class Terminal:
     """The conversation with the user on the terminal."""
 
-    def __init__(self, screen: TerminalScreen, history: Path | None) -> None:
-        """`history` is the file of typed lines, or None for no history. Answers to questions are never stored."""
+    def __init__(self, screen: TerminalScreen, keyboard: Keyboard) -> None:
         self._conversation: Conversation
         self._screen = screen
-        stream = terminal() or sys.stderr
-        # Do not ask the terminal for the position of its cursor: some do not answer, and a warning would be printed.
-        output = Vt100_Output.from_pty(stream, term=os.environ.get("TERM"))
-        output.enable_cpr = False
-        lines: History = InMemoryHistory() if history is None else _FileHistory(str(history))
-        self._lines: PromptSession[str] = PromptSession(history=lines, output=output)
-        self._answers: PromptSession[str] = PromptSession(history=DummyHistory(), output=output)
-        self._draft = ""
+        self._keyboard = keyboard
         self._received = asyncio.Event()
         self._failure: BaseException | None = None
         self._is_over = False
@@ -117,7 +80,7 @@ class Terminal:
                 question = conversation.question
                 try:
                     line = await self._read_line(question)
-                except _QuestionChanged:
+                except QuestionChanged:
                     conversation.send_answers()
                     continue
                 except EOFError:
@@ -154,26 +117,24 @@ class Terminal:
         finally:
             self._is_over = True
             self._loop.remove_reader(self._conversation.line.fileno())
-            self._screen.print_waiting()
+            self._print_waiting()
 
-    @contextlib.contextmanager
-    def _without_echo(self) -> Iterator[None]:
-        """Turn off the terminal's own echo and line mode inside.
+    def _without_echo(self) -> contextlib.AbstractContextManager[None]:
+        """Turn off the terminal's own echo inside.
 
-        Between two prompts the terminal would show typed characters, perhaps of a password, or cut a long line.
+        Between two prompts the terminal would show typed characters, perhaps of a password, which must not appear in
+        the shell afterwards either.
         """
-        descriptor = sys.stdin.fileno()
-        before = termios.tcgetattr(descriptor)
-        silent: list[Any] = termios.tcgetattr(descriptor)
-        silent[3] &= ~(termios.ECHO | termios.ICANON)
-        termios.tcsetattr(descriptor, termios.TCSADRAIN, silent)
-        try:
-            yield
-        finally:
+
+        def is_secret() -> bool:
             question = self._conversation.question
-            # The typed part of a secret must not appear in the shell.
-            when = termios.TCSAFLUSH if question is not None and question.is_secret else termios.TCSADRAIN
-            termios.tcsetattr(descriptor, when, before)
+            return question is not None and question.is_secret
+
+        return switched(self._keyboard.silenced, is_on=False, discards=is_secret)
+
+    def _print_waiting(self) -> None:
+        if text := self._screen.take():
+            self._keyboard.print(text)
 
     def _listen(self) -> None:
         if not self._is_over:
@@ -192,7 +153,7 @@ class Terminal:
             conversation.take_in()
         except BaseException as error:
             self._failure = error
-        self._screen.print_waiting()
+        self._print_waiting()
         self._received.set()
         self._is_over = conversation.has_ended or self._failure is not None
         if self._is_over or conversation.question is not question or conversation.has_answers:
@@ -228,29 +189,20 @@ class Terminal:
             raise self._failure
 
     async def _read_line(self, question: Question | None) -> str:
-        """Return the line that the user types. If the prompt changes, keep the draft and raise _QuestionChanged."""
+        """Return the line that the user types. Raise QuestionChanged if something else is asked now."""
         try:
             if question is None:
-                draft, self._draft = self._draft, ""
-                return await self._lines.prompt_async(_LINE_PROMPT, default=draft, enable_suspend=True)
-            return await self._answers.prompt_async(
-                question.prompt, is_password=question.is_secret, enable_suspend=True
-            )
-        except _QuestionChanged:
-            now_asked = self._conversation.question
-            if question is None and not (now_asked is not None and now_asked.is_secret):
-                # Not before a secret question: the line may be the secret, typed too early.
-                self._draft = self._lines.default_buffer.text
+                self._keyboard.status = f"{self._conversation.line.described} {self._conversation.greeting}"
+                return await self._keyboard.read(None)
+            return await self._keyboard.read(question.prompt, is_secret=question.is_secret)
+        except QuestionChanged:
             self._raise_failure()
             raise
-        finally:
-            self._lines.app.erase_when_done = self._answers.app.erase_when_done = False
 
     def _interrupt(self) -> None:
-        for session in (self._lines, self._answers):
-            if session.app.is_running and not session.app.is_done:
-                session.app.erase_when_done = True
-                session.app.exit(exception=_QuestionChanged())
+        asked = self._conversation.question
+        # Not before a secret question: the line may be the secret, typed too early.
+        self._keyboard.interrupt(keeps_draft=asked is None or not asked.is_secret)
 
 
 def _is_text(line: str) -> bool:

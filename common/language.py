@@ -30,6 +30,12 @@ class Language:
         """Return a text that has no values."""
         return self._catalogue.gettext(text) if text else ""
 
+    def bind(self) -> None:
+        """Let the libraries of this program look for their own texts in the same catalogue: argparse does."""
+        if isinstance(self._catalogue, gettext.GNUTranslations):
+            gettext.bindtextdomain(DOMAIN, CATALOGUES)
+            gettext.textdomain(DOMAIN)
+
     def error(self, error: PorterError) -> str:
         """Return the text of an error, and of the errors among its values."""
         values = {

@@ -5,6 +5,7 @@ This module knows neither server nor client.
 
 import argparse
 import contextlib
+import gettext
 import io
 import os
 import platform
@@ -37,10 +38,12 @@ class ArgumentParser(argparse.ArgumentParser):
         )
         library = ssl.OPENSSL_VERSION
         version = f"Porter {VERSION} (Python {platform.python_version()}, {library})"
-        self.add_argument("--version", action="version", version=version)
+        shown = gettext.gettext("show the version and exit")
+        self.add_argument("--version", action="version", version=version, help=shown)
 
     def error(self, message: str) -> NoReturn:
-        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}\n{self.prog}: see {self.prog} --help\n")
+        see = gettext.gettext("see {program} --help").format(program=self.prog)
+        self.exit(ExitStatus.USAGE, f"{self.prog}: {message}\n{self.prog}: {see}\n")
 
 
 def run(main: Callable[[], int], language: Language = ENGLISH) -> NoReturn:
@@ -103,6 +106,11 @@ def terminal() -> TextIO | None:
             if stream.isatty():
                 return stream
     return None
+
+
+def has_colour(stream: TextIO) -> bool:
+    """Return whether a stream takes escape sequences, and the user wants them (no-color.org)."""
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
 
 
 def has_terminal() -> bool:

@@ -4,7 +4,6 @@ A server of its own runs on a free port, with a store in a folder that is remove
 """
 
 import argparse
-import os
 import socket
 import sys
 import tempfile
@@ -12,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from common.errors import ExitStatus
-from common.program import ArgumentParser, run
+from common.program import ArgumentParser, has_colour, run
 from common.wire.framing import HEADER, encode, split
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket, Timeouts
@@ -31,7 +30,7 @@ class Stage:
 
     def __init__(self, *, is_auto: bool) -> None:
         self._is_auto = is_auto
-        self._has_colour = sys.stdout.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+        self._has_colour = has_colour(sys.stdout)
 
     def title(self, text: str, explained: str) -> None:
         print(f"\n{self._in(_BOLD, text)}\n{explained}\n", flush=True)

@@ -38,6 +38,7 @@ other commands:
   ./run.sh store       look after the database: version, upgrade, copy (see --help)
   ./run.sh demo        show each mode in a minute, with the bytes on the wire
   ./run.sh completion  print a completion script for bash, zsh or fish
+  ./run.sh man         print a manual page of all commands
   ./run.sh check       check the configuration file (see --help)
   ./run.sh bench       measure a server, or compare Porter with other servers (see --help)
   ./run.sh test        run the tests (--long: only the endurance tests, for half an hour at most)
@@ -103,7 +104,7 @@ def _log_foreign_port() -> None:
 def _command_line() -> CommandLine:
     parser = ArgumentParser("./run.sh", _DESCRIPTION, _EPILOG)
     parser.add_argument(
-        "mode", metavar="MODE", nargs="?", help="echo, identify, auth, or a handler that the configuration names"
+        "mode", metavar="MODE", nargs="?", help="echo, identify, auth, chat, or a handler that the configuration names"
     )
     parser.add_argument("--host", help="the address to listen on")
     parser.add_argument(

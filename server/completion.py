@@ -11,8 +11,8 @@ from common.program import ArgumentParser, run
 _COMMON = "--help --version"
 WORDS = {
     "": f"echo identify auth chat --host --port --config --no-tls --no-input {_COMMON}",
-    "client": "--host --port --verbose --no-tls --no-input --timeout --follow --accept-new --pin --ca --reconnect "
-    f"--forget --no-save --password-stdin --password-file {_COMMON}",
+    "client": "--host --port --verbose --no-tls --no-input --timeout --follow --accept-new --pin --ca "
+    f"--reconnect --plain --forget --no-save --password-stdin --password-file {_COMMON}",
     "users": f"list add password disable enable remove logout export import addresses forget --config {_COMMON}",
     "clients": f"list kick --config {_COMMON}",
     "top": f"--once --config {_COMMON}",
@@ -20,6 +20,7 @@ WORDS = {
     "reset": f"--yes --config {_COMMON}",
     "check": f"--config {_COMMON}",
     "completion": f"bash zsh fish {_COMMON}",
+    "man": _COMMON,
     "bench": "--host --port --no-tls --work --connections --depth --size --rate --seconds --warmup --processes "
     f"--name --password-file --json --plot --compare --failover --rounds {_COMMON}",
     "demo": f"echo identify auth chat tls --auto {_COMMON}",

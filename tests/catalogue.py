@@ -21,7 +21,18 @@ ERRORS = {
     if isinstance(node, ast.ClassDef)
 }
 PLACES = ("server/handlers", "server/identity", "server/engine", "common/wire", "client", "common/program.py")
-VERBS = {"text", "plain", "tr"}
+VERBS = {"text", "plain", "tr", "gettext"}
+ARGPARSE = (  # what the library says of a command line
+    "usage: ",
+    "positional arguments",
+    "options",
+    "show this help message and exit",
+    "unrecognized arguments: %s",
+    "argument %(argument_name)s: %(message)s",
+    "expected one argument",
+    "not allowed with argument %s",
+    "ignored explicit argument %r",
+)
 # Of the administrator, and the log.
 NOT_SHOWN = {"server/engine/listening.py", "common/wire/proxyheader.py", "client/settings.py"}
 
@@ -36,7 +47,7 @@ def files() -> Iterator[Path]:
 
 def texts() -> dict[str, str]:
     """Return every text, and a file in which it stands."""
-    found: dict[str, str] = {}
+    found = dict.fromkeys(ARGPARSE, "argparse")
     constants: dict[str, str] = {}
     trees = {file: ast.parse(file.read_text()) for file in files()}
     for tree in trees.values():

@@ -32,7 +32,7 @@ NEVERS = {
 HEAVY = {  # a library, and the only file that imports it
     "passlib": "server/identity/passwords.py",
     "cryptography": "server/configuration/certificate.py",
-    "prompt_toolkit": "client/terminal.py",
+    "prompt_toolkit": "client/editor.py",
     "confusable_homoglyphs": "server/identity/names.py",
     "matplotlib": "benchmarks/chart.py",
 }

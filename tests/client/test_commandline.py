@@ -298,8 +298,21 @@ class CommandLine(PorterTestCase):
         self.assertEqual(69, status)
         self.assertIn("is lost: the peer did not take what was sent within 1 seconds", errors)
 
+    def test_the_help_and_wrong_usage_are_in_the_language_of_the_reader(self) -> None:
+        for locale, words in (
+            ("C", ("usage: ", "options:", "see ")),
+            ("ru_RU.UTF-8", ("вызов: ", "ключи:", "справка:")),
+        ):
+            with self.subTest(locale):
+                shown = run_program(self.folder, "client", "--help", LC_ALL=locale)
+                self.assertEqual((0, ""), (shown.returncode, shown.stderr))
+                wrong = run_program(self.folder, "client", "--hlep", LC_ALL=locale)
+                self.assertEqual((64, ""), (wrong.returncode, wrong.stdout))
+                for word in words:
+                    self.assertIn(word, shown.stdout + wrong.stderr)
+
     def test_the_client_imports_neither_pydantic_nor_sqlalchemy(self) -> None:
-        code = "import sys, client.commandline, client.terminal; print(*sorted(sys.modules))"
+        code = "import sys, client.commandline, client.editor; print(*sorted(sys.modules))"
         out = subprocess.run(
             [sys.executable, "-c", code], env=environment(self.folder), capture_output=True, text=True, check=True
         ).stdout.split()

@@ -36,6 +36,6 @@ class ClientSettings(PorterTestCase):
             "3:1: port: given twice, first in line 2",
             "4:1: tls: must be true or false, got 'on'",
             "5:1: max_message: must be from 1 to 67108864, got 0",
-            "6:1: hots: unknown key; the keys are host, port, tls, max_message, ca",
+            "6:1: hots: unknown key; the keys are host, port, tls, max_message, ca, status, plain",
         ]
         self.assertEqual(wanted, found)

@@ -1,6 +1,7 @@
 """The client on a real terminal; the tests read its screen."""
 
 import contextlib
+import re
 import shutil
 import signal
 import socket
@@ -53,10 +54,15 @@ class Screen:
                 self._stream.feed(data)
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
-        lines = [line.rstrip() for line in self._screen.display]
+        status = r"^(>.*?) +\S+:\d+ \((no )?TLS\).*$"
+        lines = [re.sub(status, r"\1", line).rstrip() for line in self.shown()]
         while lines and not lines[-1]:
             lines.pop()
         return lines
+
+    def shown(self) -> list[str]:
+        """Return all lines on the screen as they were last, the status included."""
+        return list(self._screen.display)
 
     def wait_for(self, *wanted: str) -> None:
         """Wait until the last lines of the screen are these."""

@@ -1,6 +1,7 @@
 """Texts in the language of their reader: none is forgotten, none has lost a value, and numbers have their forms."""
 
 import gettext
+import re
 import unittest
 from string import Formatter
 
@@ -12,7 +13,9 @@ RUSSIAN = Language("ru")
 
 
 def values(template: str) -> set[str]:
-    return {name for _, name, _, _ in Formatter().parse(template) if name}
+    return {name for _, name, _, _ in Formatter().parse(template) if name} | set(
+        re.findall(r"%(?:\(\w+\))?\w", template)
+    )
 
 
 class Catalogues(unittest.TestCase):

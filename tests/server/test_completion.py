@@ -7,7 +7,7 @@ import subprocess
 from benchmarks import commandline as bench
 from client import commandline as client
 from examples import demo
-from server import check, commandline, completion
+from server import check, commandline, completion, manual
 from server.administration import reset, store, users
 from server.control import clients, top
 from tests.support import PATIENCE, PorterTestCase, call_program
@@ -22,6 +22,7 @@ PROGRAMS = {
     "reset": reset,
     "check": check,
     "completion": completion,
+    "man": manual,
     "bench": bench,
     "demo": demo,
 }
