@@ -1,0 +1,39 @@
+"""The clock of these tests goes when they say so."""
+
+import unittest
+
+from exercises import tried
+
+
+class Sessions(unittest.TestCase):
+    def setUp(self) -> None:
+        self.time = 1000.0
+        self.sessions = tried("sessions").Sessions(lambda: self.time)
+
+    def test_a_token_finds_its_user(self) -> None:
+        tokens = {name: self.sessions.open(name) for name in ("Alice", "Bob")}
+        for name, token in tokens.items():
+            self.assertEqual(name, self.sessions.find(token))
+        for unknown in ("", "token-1", tokens["Bob"][:-1]):
+            self.assertIsNone(self.sessions.find(unknown))
+
+    def test_a_session_ends_after_a_logout_and_after_an_hour(self) -> None:
+        alice, bob = self.sessions.open("Alice"), self.sessions.open("Bob")
+        self.sessions.end(alice)
+        self.sessions.end(alice)
+        self.assertIsNone(self.sessions.find(alice))
+        self.time += 3599
+        self.assertEqual("Bob", self.sessions.find(bob))
+        self.time += 2
+        self.assertIsNone(self.sessions.find(bob))
+
+    def test_nobody_guesses_a_token(self) -> None:
+        tokens = {self.sessions.open("Alice") for _ in range(1000)}
+        self.assertEqual(1000, len(tokens))
+        self.assertGreaterEqual(min(map(len, tokens)), 22, "128 random bits are 22 letters")
+        starts = {token[:4] for token in tokens}
+        self.assertGreater(len(starts), 900, "tokens that begin alike are counted or made of the time")
+
+    def test_what_the_server_keeps_is_no_token(self) -> None:
+        token = self.sessions.open("Alice")
+        self.assertNotIn(token, repr(vars(self.sessions)))
