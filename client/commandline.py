@@ -91,8 +91,9 @@ def main() -> int:
         client = Client(server, access, state=state)
         try:
             if options.verbose:
-                shown = description(client.connection, client.peer)
-                print(f"porter: connected to {server}, {shown}", file=sys.stderr)
+                shown = description(client.connection, client.peer, language)
+                connected = language.text("connected to {server}, {protection}", server=server, protection=shown)
+                print(f"porter: {connected}", file=sys.stderr)
             if is_interactive:
                 face = _terminal(client, state.file("history"), language, options)
             else:
@@ -146,7 +147,7 @@ def _terminal(client: Client, history: Path | None, language: Language, options:
 
         keyboard = Editor(history, has_status=options.status)
     terminal = Terminal(screen, keyboard)
-    connected = language.text("Connected to {server}. `exit` or Ctrl-D leaves.", server=client.described)
+    connected = language.text("Connected to {server}. `exit` or Ctrl-D leaves.", server=client.described(language))
     print(connected, file=sys.stderr)
     return screen, lambda conversation, _: asyncio.run(terminal.converse(conversation))
 
@@ -169,6 +170,8 @@ def _access(options: argparse.Namespace, settings: client_settings.Settings, lan
             raise UsageError(
                 "{option} needs TLS: leave out --no-tls, and set tls: true in conf/client.yaml", option=option
             )
+    if options.ca is not None and (wrong := authority_problem(options.ca)):
+        raise UsageError("{origin}: {reason}", origin=f"--ca {options.ca}", reason=wrong)
     confirm = partial(_confirm, language) if has_terminal() and not options.no_input else None
     return Access(tls, options.pin, options.accept_new, authority, confirm, max_message=settings.max_message)
 
@@ -213,7 +216,7 @@ def _command_line(language: Language) -> argparse.Namespace:
     chosen.add_argument(
         "--ca",
         metavar="FILE",
-        type=_authority,
+        type=Path,
         help=tr("trust a certificate that one in FILE has signed and that names the host, and no other"),
     )
     parser.add_argument(
@@ -242,13 +245,6 @@ def _command_line(language: Language) -> argparse.Namespace:
     if options.pin is not None:
         options.pin = checked_pin(options.pin)
     return options
-
-
-def _authority(text: str) -> Path:
-    file = Path(text)
-    if wrong := authority_problem(file):
-        raise argparse.ArgumentTypeError(f"{text}: {wrong}")
-    return file
 
 
 def _seconds(text: str) -> float:

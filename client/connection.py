@@ -20,6 +20,7 @@ from common.errors import (
     Unavailable,
     UnexpectedTLS,
 )
+from common.language import Language
 from common.log.logs import Events
 from common.wire.journal import Journal
 from common.wire.sockets import MessageSocket, Timeouts
@@ -87,10 +88,10 @@ def explained(server: Endpoint, *, has_tls: bool) -> Iterator[None]:
         ) from error
 
 
-def description(connection: MessageSocket, peer: Peer) -> str:
+def description(connection: MessageSocket, peer: Peer, language: Language) -> str:
     """Return what protects the connection: TLS version, cipher and fingerprint, or that nothing does."""
     if connection.tls is None:
-        return "without TLS"
+        return language.plain("without TLS")
     return f"{connection.tls.version}, {connection.tls.cipher}, {peer.certificate}"
 
 

@@ -39,7 +39,7 @@ class Screen(Protocol):
 
     def show(self, text: str) -> None: ...
     def show_error(self, text: str) -> None: ...
-    def trace(self, text: str) -> None: ...
+    def trace(self, template: str, **values: object) -> None: ...
 
 
 class Conversation:
@@ -153,7 +153,7 @@ class Conversation:
 
     def _send(self, message: Message) -> None:
         try:
-            self._screen.trace(f"sent {message.kind.value}, {message.size} bytes")
+            self._screen.trace("sent {kind}, {size} bytes", kind=message.kind.value, size=message.size)
             self.line.send_message(message)
         except ConnectionLost:
             self.take_in()  # the server may have sent the reason
@@ -161,7 +161,7 @@ class Conversation:
 
     def _receive(self, message: Message) -> None:
         kind, text = message.kind, message.text
-        self._screen.trace(f"received {kind.value}, {message.size} bytes")
+        self._screen.trace("received {kind}, {size} bytes", kind=kind.value, size=message.size)
         if kind is Kind.GET_TOKEN:
             self.has_asked = True
             self._keep_token()

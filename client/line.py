@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from client.tokens import Tokens
 from client.trust import Peer
 from common.errors import PeerClosed
+from common.language import Language
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket
 
@@ -41,10 +42,9 @@ class Line:
         self.tokens = tokens
         self.was_let_in = False
 
-    @property
-    def described(self) -> str:
+    def described(self, language: Language) -> str:
         """Return the server as the user knows it, and whether TLS protects the connection."""
-        return f"{self.peer.server} ({'TLS' if self.peer.has_tls else 'no TLS'})"
+        return f"{self.peer.server} ({language.text('TLS' if self.peer.has_tls else 'no TLS')})"
 
     def fileno(self) -> int:
         return self.connection.fileno()

@@ -42,9 +42,9 @@ class PipeScreen:
     def show_error(self, text: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
-    def trace(self, text: str) -> None:
+    def trace(self, template: str, **values: object) -> None:
         if self._is_verbose:
-            print(f"porter: {text}", file=sys.stderr, flush=True)
+            print(f"porter: {self.language.text(template, **values)}", file=sys.stderr, flush=True)
 
 
 class Lines:

@@ -59,5 +59,5 @@ def _check(key: str, value: Any, wanted: Any) -> str | None:
     if key == "max_message" and not 1 <= value <= 67_108_864:
         return "must be from 1 to 67108864"
     if key == "ca" and value and (wrong := authority_problem(PROJECT_ROOT / value)):
-        return wrong
+        return str(wrong)
     return None

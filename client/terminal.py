@@ -43,9 +43,9 @@ class TerminalScreen:
     def show_error(self, text: str) -> None:
         self.show(f"\x1b[31m{text}\x1b[0m" if self._is_coloured else text)
 
-    def trace(self, text: str) -> None:
+    def trace(self, template: str, **values: object) -> None:
         if self._is_verbose:
-            self.show(f"porter: {text}")
+            self.show(f"porter: {self.language.text(template, **values)}")
 
     def take(self) -> str:
         """Return the texts that wait, a line each."""
@@ -192,7 +192,8 @@ class Terminal:
         """Return the line that the user types. Raise QuestionChanged if something else is asked now."""
         try:
             if question is None:
-                self._keyboard.status = f"{self._conversation.line.described} {self._conversation.greeting}"
+                server = self._conversation.line.described(self._screen.language)
+                self._keyboard.status = f"{server} {self._conversation.greeting}"
                 return await self._keyboard.read(None)
             return await self._keyboard.read(question.prompt, is_secret=question.is_secret)
         except QuestionChanged:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from client.state import State, StateFolder
 from common.addresses import format_endpoint
-from common.errors import TrustError, UsageError
+from common.errors import PorterError, TrustError, UsageError
 from common.wire.tls import client_context
 
 _FILE = "servers.json"
@@ -130,12 +130,12 @@ def checked_pin(text: str) -> str:
     return text
 
 
-def authority_problem(file: Path) -> str | None:
+def authority_problem(file: Path) -> PorterError | None:
     """Return why `file` cannot be used as the authorities of certificates, or None."""
     try:
         client_context(file)
     except ssl.SSLError:
-        return "there is no certificate in PEM in it"
+        return UsageError("there is no certificate in PEM in it")
     except OSError as error:
-        return f"cannot be read: {error.strerror}"
+        return UsageError("cannot be read: {reason}", reason=error.strerror)
     return None

@@ -104,7 +104,10 @@ def _log_foreign_port() -> None:
 def _command_line() -> CommandLine:
     parser = ArgumentParser("./run.sh", _DESCRIPTION, _EPILOG)
     parser.add_argument(
-        "mode", metavar="MODE", nargs="?", help="echo, identify, auth, chat, or a handler that the configuration names"
+        "mode",
+        metavar="MODE",
+        nargs="?",
+        help="echo, identify, auth, chat, or a handler of the configuration",
     )
     parser.add_argument("--host", help="the address to listen on")
     parser.add_argument(

@@ -21,7 +21,7 @@ ERRORS = {
     if isinstance(node, ast.ClassDef)
 }
 PLACES = ("server/handlers", "server/identity", "server/engine", "common/wire", "client", "common/program.py")
-VERBS = {"text", "plain", "tr", "gettext"}
+VERBS = {"text", "plain", "tr", "gettext", "trace"}
 ARGPARSE = (  # what the library says of a command line
     "usage: ",
     "positional arguments",

@@ -16,6 +16,12 @@ class Pages(PorterTestCase):
         self.assertEqual(TASKS, re.findall(r"^## (Task \d+)", page, re.MULTILINE))
         self.assertGreater(transcript.play(page, self.folder, "C"), 25)
 
+    def test_the_lesson_in_russian_shows_what_a_russian_student_sees(self) -> None:
+        self.run_programs_without_coverage()
+        page = (PROJECT_ROOT / "docs/ru/tasks.md").read_text()
+        self.assertEqual(8, len(re.findall(r"^## Задание \d+", page, re.MULTILINE)))
+        self.assertGreater(transcript.play(page, self.folder, "ru_RU.UTF-8"), 25)
+
     def test_the_code_that_the_lesson_quotes_is_the_code(self) -> None:
         page = (PROJECT_ROOT / "docs/tasks.md").read_text()
         quotes = re.findall(r"^```(?:python|yaml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)

@@ -35,7 +35,7 @@ _QUESTION = re.compile(
 )
 _PROMPT = re.compile(r"(?:\^C)?\$")  # after a program that Ctrl-C has ended the shell goes on in the same line
 _KEYS = {"^C": "\x03", "^D": "\x04"}
-_STATUS = re.compile(r"^(>.*?) +\S+:\d+ \((?:no )?TLS\).*$")
+_STATUS = re.compile(r"^(>.*?) +\S+:\d+ \((?:no |без )?TLS\).*$")
 # What differs from run to run.
 _CHANGING = (
     r"SHA256:[\w+/]+",

@@ -33,8 +33,8 @@ class ConversationTests(PorterTestCase):
     def show_error(self, text: str) -> None:
         self.shown.append(f"! {text}")
 
-    def trace(self, text: str) -> None:
-        self.traced.append(text)
+    def trace(self, template: str, **values: object) -> None:
+        self.traced.append(template.format(**values))
 
     def hear(self, *messages: tuple[Kind, str]) -> None:
         for kind, text in messages:

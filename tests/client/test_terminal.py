@@ -54,7 +54,7 @@ class Screen:
                 self._stream.feed(data)
         except (pexpect.TIMEOUT, pexpect.EOF):
             pass
-        status = r"^(>.*?) +\S+:\d+ \((no )?TLS\).*$"
+        status = r"^(>.*?) +\S+:\d+ \((no |без )?TLS\).*$"
         lines = [re.sub(status, r"\1", line).rstrip() for line in self.shown()]
         while lines and not lines[-1]:
             lines.pop()
