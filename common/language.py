@@ -32,7 +32,7 @@ class Language:
 
     def bind(self) -> None:
         """Let the libraries of this program look for their own texts in the same catalogue: argparse does."""
-        if isinstance(self._catalogue, gettext.GNUTranslations):
+        if self.code != ENGLISH.code:
             gettext.bindtextdomain(DOMAIN, CATALOGUES)
             gettext.textdomain(DOMAIN)
 
@@ -48,7 +48,8 @@ ENGLISH = Language("en")
 
 
 def of_reader() -> Language:
-    """Return the language of whoever runs the program, as their locale says."""
+    """Return the language of the reader, as the locale says, or English if there is no catalogue for it."""
     chosen = (os.environ.get(name) for name in ("LC_ALL", "LC_MESSAGES", "LANG"))
     code = next((value for value in chosen if value), "C")
-    return Language(code.partition(".")[0].partition("_")[0])
+    code = code.partition(".")[0].partition("_")[0]
+    return Language(code if code.isalpha() and (CATALOGUES / code).is_dir() else ENGLISH.code)

@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 
 from common.errors import ExitStatus
+from common.language import Language, of_reader
 from common.program import ArgumentParser, has_colour, run
 from common.wire.framing import HEADER, encode, split
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
@@ -28,12 +29,13 @@ _GREEN, _BLUE, _DIM, _BOLD, _END = "\x1b[32m", "\x1b[34m", "\x1b[2m", "\x1b[1m",
 class Stage:
     """Prints what happens, step by step: after Enter, or by itself."""
 
-    def __init__(self, *, is_auto: bool) -> None:
+    def __init__(self, language: Language, *, is_auto: bool) -> None:
+        self.language = language
         self._is_auto = is_auto
         self._has_colour = has_colour(sys.stdout)
 
-    def title(self, text: str, explained: str) -> None:
-        print(f"\n{self._in(_BOLD, text)}\n{explained}\n", flush=True)
+    def title(self, name: str) -> None:
+        print(f"\n{self._in(_BOLD, name)}", flush=True)
 
     def sent(self, text: str) -> None:
         self._show("client -> server", _GREEN, text)
@@ -41,8 +43,8 @@ class Stage:
     def received(self, text: str) -> None:
         self._show("client <- server", _BLUE, text)
 
-    def say(self, text: str) -> None:
-        print(text, flush=True)
+    def tell(self, template: str, **values: object) -> None:
+        print(self.language.text(template, **values), flush=True)
 
     def pause(self) -> None:
         if self._is_auto:
@@ -108,23 +110,25 @@ class Caller:
 
 
 def echo(stage: Stage) -> None:
-    stage.title("echo", "A message is its length, in four bytes, and its text. It comes back.")
-    with serving(mode="echo") as port:
+    stage.title("echo")
+    stage.tell("A message is its length, in four bytes, and its text. It comes back.")
+    with serving(mode="echo", language=stage.language.code) as port:
         caller = Caller(stage, port)
         for text in ("hello", "привет"):
             caller.send(text)
             caller.receive()
             stage.pause()
-        stage.say("Twelve bytes for six letters: UTF-8 has two for each of these.")
+        stage.tell("Twelve bytes for six letters: UTF-8 has two for each of these.")
         caller.close()
     stage.pause()
 
 
 def identify(stage: Stage) -> None:
-    stage.title("identify", "The server knows clients by their address. A word in front says what a text is.")
-    with serving(mode="identify") as port:
-        for what, answers in (("An address that is not known:", ["Alice"]), ("The same address again:", [])):
-            stage.say(what)
+    stage.title("identify")
+    stage.tell("The server knows clients by their address. A word in front says what a text is.")
+    with serving(mode="identify", language=stage.language.code) as port:
+        for answers in (["Alice"], []):
+            stage.tell("An address that is not known:" if answers else "The same address again:")
             caller = Caller(stage, port)
             caller.converse(*answers)
             caller.close()
@@ -132,13 +136,14 @@ def identify(stage: Stage) -> None:
 
 
 def auth(stage: Stage) -> None:
-    stage.title("auth", "It knows them by name and password, and gives a token, like a cookie.")
-    with serving(mode="auth", handlers={"auth": {"options": _QUICK}}) as port:
+    stage.title("auth")
+    stage.tell("It knows them by name and password, and gives a token, like a cookie.")
+    with serving(mode="auth", language=stage.language.code, handlers={"auth": {"options": _QUICK}}) as port:
         caller = Caller(stage, port)
         token = caller.converse("", "Alice", "correct horse", "correct horse")
         caller.say("/whoami")
         caller.close()
-        stage.say("Back with the token, nothing is asked:")
+        stage.tell("Back with the token, nothing is asked:")
         caller = Caller(stage, port)
         caller.converse(token)
         caller.close()
@@ -146,8 +151,9 @@ def auth(stage: Stage) -> None:
 
 
 def chat(stage: Stage) -> None:
-    stage.title("chat", "Those who are logged in hear each other: the server speaks unasked.")
-    with serving(mode="chat", handlers={"chat": {"options": _QUICK}}) as port:
+    stage.title("chat")
+    stage.tell("Those who are logged in hear each other: the server speaks unasked.")
+    with serving(mode="chat", language=stage.language.code, handlers={"chat": {"options": _QUICK}}) as port:
         caller = Caller(stage, port)
         caller.converse("", "Bob", "battery staple", "battery staple")
         caller.receive()
@@ -156,15 +162,17 @@ def chat(stage: Stage) -> None:
 
 
 def tls(stage: Stage) -> None:
-    stage.title("TLS", "All of this could be read on the way, the password too. With TLS it cannot:")
+    stage.title("TLS")
+    stage.tell("All of this could be read on the way, the password too. With TLS it cannot:")
     with tempfile.TemporaryDirectory() as folder, serving(mode="echo", tls=_tls(folder)) as port:
         connection = MessageSocket(socket.create_connection(("127.0.0.1", port), _PATIENCE))
         connection.timeouts = Timeouts(_PATIENCE, _PATIENCE, _PATIENCE)
         secure = connection.handshake(client_context(), _PATIENCE)
         stage.sent("correct horse")
         record = secure.encipher(encode("correct horse"))
-        stage.say(f"on the wire       {record[:19].hex(' ')} ...")
-        stage.say(f"{secure.version}: {len(record)} bytes, of which the first five are in clear.")
+        stage.tell("on the wire       {start} ...", start=record[:19].hex(" "))
+        known = "{version}: {length} bytes, of which the first five are in clear."
+        stage.tell(known, version=secure.version, length=len(record))
         connection.close()
     stage.pause()
 
@@ -184,18 +192,22 @@ PARTS: dict[str, Callable[[Stage], None]] = {
 
 
 def main() -> int:
-    parser = ArgumentParser("./run.sh demo", "Show each mode in a minute, with the bytes on the wire.")
-    parser.add_argument("part", nargs="*", metavar="PART", help=f"only these parts: {', '.join(PARTS)}")
-    parser.add_argument("--auto", action="store_true", help="go on by itself, instead of after Enter")
+    language = of_reader()
+    language.bind()
+    tr = language.text
+    parser = ArgumentParser("./run.sh demo", tr("Show each mode in a minute, with the bytes on the wire."))
+    parts = ", ".join(PARTS)
+    parser.add_argument("part", nargs="*", metavar="PART", help=tr("only these parts: {parts}", parts=parts))
+    parser.add_argument("--auto", action="store_true", help=tr("go on by itself, instead of after Enter"))
     options: argparse.Namespace = parser.parse_args()
     for part in options.part:
         if part not in PARTS:
-            parser.error(f"there is no part {part!r}: {', '.join(PARTS)}")
-    stage = Stage(is_auto=options.auto or not sys.stdin.isatty())
+            parser.error(tr("there is no part {part!r}: {parts}", part=part, parts=parts))
+    stage = Stage(language, is_auto=options.auto or not sys.stdin.isatty())
     for part in options.part or PARTS:
         PARTS[part](stage)
     return ExitStatus.DONE
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, of_reader())

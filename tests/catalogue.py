@@ -20,8 +20,16 @@ ERRORS = {
     for node in ast.parse((PROJECT_ROOT / "common/errors.py").read_text()).body
     if isinstance(node, ast.ClassDef)
 }
-PLACES = ("server/handlers", "server/identity", "server/engine", "common/wire", "client", "common/program.py")
-VERBS = {"text", "plain", "tr", "gettext", "trace"}
+PLACES = (
+    "server/handlers",
+    "server/identity",
+    "server/engine",
+    "common/wire",
+    "client",
+    "common/program.py",
+    "examples/demo.py",
+)
+VERBS = {"text", "plain", "tr", "gettext", "trace", "tell"}
 ARGPARSE = (  # what the library says of a command line
     "usage: ",
     "positional arguments",

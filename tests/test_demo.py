@@ -25,6 +25,18 @@ class Demo(PorterTestCase):
         self.assertNotIn("\x1b", done.stdout)
         self.assertEqual(before, sorted(PROJECT_ROOT.glob("data/**/*")))
 
+    def test_it_speaks_russian_to_russians(self) -> None:
+        done = run_program(self.folder, "examples.demo", "--auto", LC_ALL="ru_RU.UTF-8")
+        self.assertEqual((0, ""), (done.returncode, done.stderr))
+        for line in (
+            "Сообщение — это его длина в четырёх байтах и текст. Оно возвращается.",
+            "TEXT Здравствуйте, Alice!",
+            "в проводе         17 03 03",
+            "TLSv1.3: 39 байт, из них открыты первые пять.",
+        ):
+            self.assertIn(line, done.stdout)
+        self.assertLessEqual(max(map(len, done.stdout.splitlines())), 80)
+
     def test_on_a_terminal_it_goes_on_after_enter_in_colour_and_ends_with_ctrl_c(self) -> None:
         dumb = {"TERM": "dumb"}
         choices: list[tuple[dict[str, str], bool]] = [({}, True), ({"NO_COLOR": "1"}, False), (dumb, False)]
