@@ -25,7 +25,7 @@ from client.keyboard import LINE_PROMPT, QuestionChanged
 from common.program import terminal
 
 # Those of Porter's own modes. Others are learned from what the server says, for example to /help.
-COMMANDS = ("/help", "/join", "/logout", "/logout all", "/password", "/who", "/whoami")
+COMMANDS = ("/help", "/join", "/logout", "/logout-all", "/password", "/who", "/whoami")
 _MAX_LEARNED = 100
 
 

@@ -24,6 +24,9 @@ _HERE = Path(__file__).resolve().parent
 # These modules run programs and wait most, so each has a process of its own. The others share one with their folder.
 _ALONE = {
     "test_ending",
+    "test_exercises",
+    "test_lesson",
+    "test_tasks",
     "test_commandline",
     "test_enumeration",
     "test_guessing",

@@ -42,6 +42,7 @@ _CHANGING = (
     r"\d{4}-\d\d-\d\dT[\d:.]+(?:[+-][\d:]+|Z)",
     r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
     r"pid \d+",
+    r"\b\d{2,7}-\d+\b",  # a connection's id
     r"\b127\.0\.0\.1:[1-6]\d{4}\b",
     r"\$argon2id\$[\w$=,+/]+",
 )
@@ -179,7 +180,8 @@ class Terminal:
             kind = next(each for each in _CHANGING if re.fullmatch(each, match[0]))
             pattern += re.escape(line[start : match.start()]) + kind
             start = match.end()
-        return re.compile((pattern + re.escape(line[start:])).replace(r"\.\.\.", ".*"))
+        pattern = (pattern + re.escape(line[start:])).replace(r"\.\.\.", ".*")
+        return re.compile(re.sub(r"(?:\\ ){2,}", " {2,}", pattern))  # a table's columns are as wide as they must be
 
 
 def play(page: str, folder: Path, language: str) -> int:

@@ -44,7 +44,7 @@ class Line(PorterTestCase):
         for handler in ChatHandler.__mro__:
             for name in vars(handler):
                 if name.startswith("do_"):
-                    found.add("/" + name.removeprefix("do_").replace("_", " "))
+                    found.add("/" + name.removeprefix("do_").replace("_", "-"))
         self.assertEqual(set(COMMANDS), found)
 
     def test_a_tab_in_a_line_that_is_no_command_changes_nothing(self) -> None:
