@@ -43,7 +43,7 @@ _CHANGING = (
     r"\d{4}-\d\d-\d\d \d\d:\d\d(?::\d\d)?",
     r"pid \d+",
     r"\b\d{2,7}-\d+\b",  # a connection's id
-    r"\b127\.0\.0\.1:[1-6]\d{4}\b",
+    r"\b127\.0\.0\.1[:.][1-6]\d{4}\b",
     r"\$argon2id\$[\w$=,+/]+",
 )
 
@@ -71,10 +71,13 @@ def copy_project(folder: Path) -> Path:
     for name in ("run.sh", "requirements/run.lock", "requirements/dev.lock"):
         shutil.copy(PROJECT_ROOT / name, project / name)
     (project / "logs").mkdir()
+    sudo = project / ".venv/bin/sudo"
     python = project / ".venv/bin/python"
     python.parent.mkdir(parents=True)
     python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
-    python.chmod(0o755)
+    sudo.write_text('#!/bin/sh\nexec "$@"\n')  # the tests that need it run as root, where there may be none
+    for program in (python, sudo):
+        program.chmod(0o755)
     version = subprocess.run(
         [str(python), "-ISc", "import sys; print(sys.version)"], capture_output=True, text=True, check=True
     ).stdout
@@ -93,7 +96,7 @@ class Terminal:
             "bash",
             ["--norc", "--noprofile"],
             cwd=str(project),
-            env={**environment, "PS1": "$ ", "TERM": "xterm"},
+            env={**environment, "PS1": "$ ", "PS2": "> ", "TERM": "xterm"},
             dimensions=(ROWS, COLUMNS),
             timeout=PATIENCE,
         )
@@ -192,6 +195,7 @@ def play(page: str, folder: Path, language: str) -> int:
         file = project / "conf" / name
         file.write_text(file.read_text().replace("port: 9090", f"port: {port}"))
     kept = {key: value for key, value in os.environ.items() if not key.startswith(("PYTHONPATH", "PORTER", "LC_"))}
+    kept["PATH"] = f"{project}/.venv/bin:{kept['PATH']}"
     environment = {**kept, "XDG_STATE_HOME": str(folder / "state"), "LANG": language, "LC_CTYPE": "C.UTF-8"}
     count = 0
     for blocks in sections(page):
