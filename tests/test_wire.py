@@ -13,23 +13,29 @@ from pathlib import Path
 from common import PROJECT_ROOT
 from common.wire.framing import encode
 from tests import transcript
-from tests.support import PATIENCE, PorterTestCase
+from tests.support import PATIENCE, PorterTestCase, wait_until
 
 CAN_CAPTURE = os.geteuid() == 0 and shutil.which("tshark") and shutil.which("tcpdump")
 needs_capture = unittest.skipUnless(CAN_CAPTURE, "to capture takes root, tshark and tcpdump")
 DISSECTOR = PROJECT_ROOT / "examples/porter.lua"
 
 
+_LAST = b"that was all"
+
+
 @contextlib.contextmanager
 def captured(port: int, file: Path) -> Iterator[None]:
-    """Write what goes over a port inside into a file."""
-    command = ["tcpdump", "-U", "--immediate-mode", "-i", "lo", "-w", str(file), f"tcp port {port}"]
+    """Write what goes over a port inside into a file, up to a datagram that says that it was all."""
+    command = ["tcpdump", "-U", "--immediate-mode", "-i", "lo", "-w", str(file), f"port {port}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
         assert capture.stderr is not None
         while "listening on" not in (line := capture.stderr.readline()):
             if not line:
                 raise AssertionError("tcpdump has ended")
         yield
+        with socket.socket(type=socket.SOCK_DGRAM) as last:
+            last.sendto(_LAST, ("127.0.0.1", port))
+        wait_until(lambda: _LAST in file.read_bytes(), "the capture to be complete")
         capture.terminate()
         capture.communicate(timeout=PATIENCE)
 
@@ -40,6 +46,8 @@ def dissected(file: Path, port: int, *options: str) -> list[str]:
     command += ["-Y", f"porter and tcp.dstport == {port}", "-T", "fields"]
     command += ["-e", "porter.length", "-e", "porter.kind", "-e", "porter.text"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE)
+    if done.returncode:
+        raise AssertionError(done.stderr)
     return [" ".join(line.split("\t")) for line in done.stdout.splitlines()]
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from common.errors import Unavailable
+from common.log.sparing import SparingLog
 
 LOG = logging.getLogger("porter.server")
 _ROUNDS = 10  # of the thread, between two looks whether the numbers have gone back
@@ -86,6 +87,7 @@ class Bus:
         self._last = carrier.latest()
         self._failure: Unavailable | None = None
         self._next_try = 0.0
+        self._faults = SparingLog(logging.ERROR)
         self._closing = threading.Event()
         self._thread = threading.Thread(target=self._run, name="bus", daemon=True)
         self._thread.start()
@@ -183,7 +185,7 @@ class Bus:
                 try:
                     hear(entry.origin, entry.text)
                 except Exception:  # a mode may fail in any way; the others must hear the rest
-                    LOG.exception("the mode %s failed to hear", topic)
+                    self._faults.failure(f"the mode {topic} failed to hear")
 
     def _run(self) -> None:
         for number in itertools.count():
@@ -193,6 +195,7 @@ class Bus:
                 self._carrier.wait(_INTERVAL)
                 if number % _ROUNDS == 0:
                     self._go_back()
+                    self._faults.report()
                 self.carry()
             except Unavailable:
                 continue  # it is logged; the next turn comes soon

@@ -21,10 +21,10 @@ from common.errors import (
     Stopping,
     Unavailable,
 )
+from common.log.sparing import SparingLog
 from common.wire.journal import Journal
 from server.counts import Count, Counts
 from server.engine.plan import Plan
-from server.engine.sparing import SparingLog
 
 LOG = logging.getLogger("porter.server")
 _REFUSED = {"full": Count.REFUSED_FULL, "address": Count.REFUSED_ADDRESS, "other": Count.REFUSED_OTHER}
@@ -47,6 +47,7 @@ class Faults:
         self._refusals = SparingLog()
         self._exhaustion = SparingLog(logging.ERROR, lines=1)
         self._unavailable = SparingLog(logging.ERROR, lines=1)
+        self._failures = SparingLog(logging.ERROR)
 
     def farewell(self, connection: Faulty) -> str | None:
         """Log the exception that is being handled. Return what the peer may know of it, or None for nothing."""
@@ -81,10 +82,14 @@ class Faults:
                 return language.text("temporarily unavailable, try again later")
             case _:
                 subject = "a connection could not be served" if connection.handler is None else "a handler failed"
-                LOG.exception(subject, extra=peer)
+                self.failed(subject, connection.peer)
                 return language.text("internal error")
         assert isinstance(error, PorterError)
         return language.error(error)
+
+    def failed(self, what: str, peer: str) -> None:
+        """Log the exception that is being handled, a fault of ours or of a handler, with its traceback."""
+        self._failures.failure(what, peer)
 
     def refused(self, refusal: ConnectionRefused, peer: str) -> None:
         """Note that a connection has got no slot."""
@@ -101,5 +106,5 @@ class Faults:
 
     def report(self, at_once: bool = False) -> None:
         """Log how many lines were left out, if their time is over, or now."""
-        for log in (self._refusals, self._exhaustion, self._unavailable):
+        for log in (self._refusals, self._exhaustion, self._unavailable, self._failures):
             log.report(at_once)

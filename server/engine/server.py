@@ -233,7 +233,7 @@ class Server(socketserver.ThreadingTCPServer):
             try:
                 handler.finish()
             except Exception:
-                LOG.exception("a handler failed at its end", extra={"peer": request.peer})
+                self.faults.failed("a handler failed at its end", request.peer)
         if request in self.connections:
             request.finish(_LINGER)
         elif len(self._refused) < _MOST_LINGERING:

@@ -6,7 +6,6 @@ from typing import Any
 from unittest import mock
 
 from common.wire.framing import encode
-from server.engine.sparing import SparingLog
 from tests.support import PATIENCE, PorterTestCase, RunningServer, at_once, wait_until
 
 MOST_LINGERING = "server.engine.server._MOST_LINGERING"
@@ -74,34 +73,6 @@ class Refused(PorterTestCase):
 
 
 class Sparing(PorterTestCase):
-    def test_the_first_refusals_get_a_line_each_and_the_rest_are_counted(self) -> None:
-        log = SparingLog(lines=2)
-        with self.assertLogs("porter.server", "WARNING") as logged:
-            for number in range(1000):
-                log.log("refused: the server is full", f"10.0.0.1:{number}")
-            log.log("refused: too many", "10.0.0.1:1")
-            log.report()
-            self.assertEqual(3, len(logged.records))
-            log.report(at_once=True)
-            log.report(at_once=True)
-        self.assertEqual("10.0.0.1:0", vars(logged.records[0])["peer"])
-        self.assertEqual(
-            "refused: the server is full (998 more times within 60 seconds)", logged.records[-1].getMessage()
-        )
-        self.assertEqual(4, len(logged.records))
-
-    def test_after_the_period_the_count_starts_again(self) -> None:
-        log = SparingLog(lines=1, period=0)
-        with self.assertLogs("porter.server", "WARNING") as logged:
-            for _ in range(2):
-                for _ in range(3):
-                    log.log("refused")
-                log.report()
-        self.assertEqual(
-            ["refused", "refused (2 more times within 0 seconds)"] * 2,
-            [record.getMessage() for record in logged.records],
-        )
-
     def test_many_refusals_are_a_few_log_lines(self) -> None:
         with self.server("echo", limits={"max_connections": 1}) as server:
             client = server.connect()

@@ -99,6 +99,14 @@ class Handlers(PorterTestCase):
         log = (self.folder / "server.log").read_text()
         self.assertIn("ZeroDivisionError: a secret detail", log)
 
+    def test_a_flood_of_faults_is_counted_in_the_log(self) -> None:
+        with self.serve("Broken") as server:
+            for _ in range(50):
+                server.talk().expect(Kind.ERROR, "internal error")
+        log = (self.folder / "server.log").read_text()
+        self.assertEqual(10, log.count("Traceback"))
+        self.assertRegex(log, r"failed: ZeroDivisionError in test_handler.py, line \d+ \(40 more times within")
+
     def test_a_missing_file_is_an_internal_error_and_not_a_lost_connection(self) -> None:
         with self.serve("Missing") as server:
             server.talk().expect(Kind.ERROR, "internal error")
