@@ -32,6 +32,7 @@ class Stage:
     def __init__(self, language: Language, *, is_auto: bool) -> None:
         self.language = language
         self._is_auto = is_auto
+        self._pause = _AUTO if sys.stdout.isatty() else 0.0  # in a pipe nobody reads along
         self._has_colour = has_colour(sys.stdout)
 
     def title(self, name: str) -> None:
@@ -48,7 +49,7 @@ class Stage:
 
     def pause(self) -> None:
         if self._is_auto:
-            time.sleep(_AUTO)
+            time.sleep(self._pause)
         else:
             input(self._in(_DIM, "        (Enter)"))
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 AT_ONCE = 6
+DATABASES = "tests on both databases"
 LONGEST = 1800
 """Seconds that a group may take; a group that hangs is a failure."""
 _HERE = Path(__file__).resolve().parent
@@ -60,7 +61,7 @@ def groups() -> dict[str, list[str]]:
         if path.stem in _ALONE or path.parent.name == "endurance":
             group = module
         elif "store_case import" in path.read_text() and "needs_p" in path.read_text():
-            group = "tests on both databases"
+            group = DATABASES
         else:
             group = module.rpartition(".")[0]
         found.setdefault(group, []).append(module)
@@ -93,8 +94,8 @@ def run(group: str, modules: list[str]) -> Result:
 
 def main() -> int:
     start = time.monotonic()
-    # Groups of one module start first: they take longest.
-    todo = sorted(groups().items(), key=lambda item: len(item[1]))
+    # What takes longest starts first: the databases, then groups of one module.
+    todo = sorted(groups().items(), key=lambda item: (item[0] != DATABASES, len(item[1])))
     if sys.argv[1:] == ["--long"]:
         os.environ["PORTER_LONG_TESTS"] = "1"
         todo = [(group, modules) for group, modules in todo if ".endurance." in group]

@@ -42,7 +42,7 @@ class Names(PorterTestCase):
 
     def test_each_line_of_the_log_is_explained(self) -> None:
         page = (PROJECT_ROOT / "docs/operations.md").read_text()
-        levels = {"info", "warning", "error", "exception", "log"}
+        levels = {"info", "warning", "error", "exception", "log", "failed", "failure"}
         known = 0
         for path in [*(PROJECT_ROOT / "server").rglob("*.py"), *(PROJECT_ROOT / "common").rglob("*.py")]:
             for node in ast.walk(ast.parse(path.read_text())):

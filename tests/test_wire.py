@@ -26,7 +26,8 @@ _LAST = b"that was all"
 @contextlib.contextmanager
 def captured(port: int, file: Path) -> Iterator[None]:
     """Write what goes over a port inside into a file, up to a datagram that says that it was all."""
-    command = ["tcpdump", "-U", "--immediate-mode", "-i", "lo", "-w", str(file), f"port {port}"]
+    # In this mode a packet takes 256 KiB of the buffer: by default there is room for eight.
+    command = ["tcpdump", "-U", "--immediate-mode", "-B", "65536", "-i", "lo", "-w", str(file), f"port {port}"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as capture:
         assert capture.stderr is not None
         while "listening on" not in (line := capture.stderr.readline()):
