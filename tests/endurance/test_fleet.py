@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from client.library import Access, Client
 from client.trust import Endpoint
-from common.errors import PorterError
+from common.errors import NotPermitted, PorterError
 from common.wire.kinds import Kind
 from server.store.database import Store
 from tests.client.authority import Authority
@@ -55,8 +55,7 @@ class Member(threading.Thread):
 
     def run(self) -> None:
         try:
-            client = Client(self._server, self._access, timeout=20.0)
-            client.register(self._name, "correct horse")
+            client = self._register()
             self._enter(client)
             while not self._over.is_set():
                 try:
@@ -67,6 +66,18 @@ class Member(threading.Thread):
             client.close()
         except BaseException as error:
             self.failure = error
+
+    def _register(self) -> Client:
+        """Return a client that is in. All register at once: a server that is busy for a moment is asked again."""
+        while True:
+            client = Client(self._server, self._access, timeout=20.0)
+            try:
+                client.register(self._name, "correct horse")
+                return client
+            except NotPermitted:
+                client.close()
+                if self._over.wait(0.5):
+                    raise
 
     def _enter(self, client: Client) -> None:
         client.send(f"/join room-{self._number // IN_A_ROOM}")
