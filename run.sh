@@ -105,7 +105,7 @@ fuzz) prepare "$root/requirements/fuzz.lock" "$venv/stamp-fuzz" ;;
 *) prepare "$lock" "$venv/stamp" ;;
 esac
 case "${1-} $*" in # --compare and --plot need libraries that the load generator alone does not need
-"bench "*" --compare"* | "bench "*" --plot"*) prepare "$root/requirements/bench.lock" "$venv/stamp-bench" ;;
+"bench "*" --compare"* | "bench "*" --curve"* | "bench "*" --plot"*) prepare "$root/requirements/bench.lock" "$venv/stamp-bench" ;;
 esac
 
 case ${1-} in

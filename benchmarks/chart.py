@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from benchmarks.figures import CELLS, Figures
+from benchmarks.figures import CELLS, Curves, Figures
 from benchmarks.results import Result
 
 
@@ -11,6 +11,7 @@ def _pyplot() -> Any:
     import matplotlib
 
     matplotlib.use("agg")
+    matplotlib.rcParams["svg.fonttype"] = "none"  # text in an SVG stays text: it can be searched, read out and copied
     from matplotlib import pyplot
 
     return pyplot
@@ -49,6 +50,22 @@ def draw_comparison(path: Path, figures: Figures) -> None:
         panel.tick_params(axis="both", labelsize=8)
         panel.locator_params(axis="x", nbins=4)
     figure.supxlabel("messages a second, medians")
+    figure.savefig(path)
+
+
+def draw_curves(path: Path, curves: Curves) -> None:
+    """Draw the median (left) and the 99th percentile (right) of each server's latency, against the load."""
+    pyplot = _pyplot()
+    figure, panels = pyplot.subplots(1, 2, figsize=(12, 5), layout="constrained", sharey=True)
+    for panel, percent in zip(panels, ("p50", "p99"), strict=True):
+        for name, points in curves.items():
+            rates = [point.rate for point in points]
+            panel.plot(rates, [getattr(point, percent) for point in points], marker=".", label=name)
+        panel.set(title=percent, xlabel="messages a second", yscale="log")
+        panel.ticklabel_format(axis="x", style="plain")
+        panel.grid(visible=True, alpha=0.3, which="both")
+    panels[0].set_ylabel("latency, ms")
+    panels[0].legend(fontsize=8)
     figure.savefig(path)
 
 

@@ -49,6 +49,10 @@ def main() -> int:
         if options.work == Kinds.CHAT:
             return compare_chats(options.connections, options.rounds, options.seconds or 5.0)
         return compare(options.rounds, options.seconds or 2.0, options.plot, as_json=options.json)
+    if options.curve:
+        from benchmarks.curve import draw
+
+        return draw(options.connections, options.rounds, options.seconds or 2.0, options.plot)
     work = _work(options)
     processes = options.processes or max(1, len(os.sched_getaffinity(0)) - 1)
     with Progress(work.warmup + work.seconds) as progress:
@@ -97,6 +101,9 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", action="store_true", help="print the results as JSON")
     parser.add_argument("--plot", metavar="FILE", type=Path, help="draw the results into a PNG or SVG file")
     parser.add_argument("--compare", action="store_true", help="measure Porter and other servers, in turns")
+    parser.add_argument(
+        "--curve", action="store_true", help="measure the latency of Porter and other servers at rising rates"
+    )
     parser.add_argument(
         "--failover", action="store_true", help="simulate how -c clients of a lost server come back to another one"
     )

@@ -1,4 +1,4 @@
-"""The kinds of work in a comparison, and the figures of each server. The measurement itself is in compare.py."""
+"""What a comparison measures, and the figures of each server. The measurements are in compare.py and curve.py."""
 
 from dataclasses import dataclass, replace
 
@@ -24,3 +24,16 @@ class Figure:
 
 
 Figures = dict[str, dict[str, Figure]]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a server does at a rate: the median and the 99th percentile of the latency, in milliseconds."""
+
+    rate: int
+    p50: float
+    p99: float
+
+
+Curves = dict[str, list[Point]]
+"""The points of each server; none at a rate with which it does not keep up."""

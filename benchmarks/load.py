@@ -55,14 +55,15 @@ class Load:
         counted_from = start + self._work.warmup
         end = counted_from + self._work.seconds
         next_second = counted_from
-        second = -1
+        second, told = -1, 0
         due = self._schedule(start)
         while (now := time.monotonic()) < end:
             if now >= next_second:
-                if second >= 0:
-                    self._count(second)
+                if second < 0:  # the warm-up is over
+                    self._tally.begin()
+                else:
+                    told = self._count(second, told)
                     tell(self._result.by_second[second])
-                self._tally.messages, self._tally.times = 0, []
                 second += 1
                 next_second += 1.0
             while due and due[0][0] <= now:
@@ -70,11 +71,13 @@ class Load:
                 heapq.heapreplace(due, (moment + self._interval, number))
                 self._step(self._paced[number], moment)
             wait = min(next_second, end, due[0][0] if due else end) - now
-            for descriptor, _ in self._poller.poll(max(0.0, wait * 1000)):
+            # poll() sleeps for whole milliseconds. Before a message is due it must not: its lateness would count.
+            for descriptor, _ in self._poller.poll(max(0, int(wait * 1000) - (1 if due else 0))):
                 if client := self._clients.get(descriptor):
                     self._step(client)
-        self._count(second)
-        self._result.seconds = time.monotonic() - counted_from
+        self._result.seconds = now - counted_from
+        self._result.messages = self._count(second, told)
+        self._result.add(self._tally.times)
         return self._result
 
     def _schedule(self, start: float) -> list[tuple[float, int]]:
@@ -86,10 +89,10 @@ class Load:
         apart = self._interval / len(self._paced)
         return [(start + number * apart, number) for number in range(len(self._paced))]
 
-    def _count(self, second: int) -> None:
-        self._result.messages += self._tally.messages
-        self._result.by_second[second] = self._tally.messages
-        self._result.add(self._tally.times)
+    def _count(self, second: int, told: int) -> int:
+        """Note the answers of a second that were not told yet. Return how many there are in all."""
+        self._result.by_second[second] = self._tally.messages - told
+        return self._tally.messages
 
     def _add(self, client: Client) -> None:
         self._clients[client.connection.fileno()] = client

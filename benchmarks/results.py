@@ -2,7 +2,7 @@
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 
@@ -20,9 +20,10 @@ class Result:
     errors: Counter[str] = field(default_factory=Counter)
     by_second: Counter[int] = field(default_factory=Counter)
 
-    def add(self, times: Iterable[float]) -> None:
-        """Add latencies, in seconds."""
-        self.latencies.update(map(rounded, times))
+    def add(self, times: Mapping[int, int]) -> None:
+        """Add how many answers took how many microseconds."""
+        for microseconds, count in times.items():
+            self.latencies[rounded(microseconds / 1e6)] += count
 
     def merge(self, other: "Result") -> None:
         """Add the result of another process that worked at the same time."""

@@ -22,7 +22,7 @@ WORDS = {
     "completion": f"bash zsh fish {_COMMON}",
     "man": _COMMON,
     "bench": "--host --port --no-tls --work --connections --depth --size --rate --seconds --warmup --processes "
-    f"--name --password-file --json --plot --compare --failover --rounds {_COMMON}",
+    f"--name --password-file --json --plot --compare --curve --failover --rounds {_COMMON}",
     "demo": f"echo identify auth chat tls --auto {_COMMON}",
     "help": "",
     "test": "--long",

@@ -25,7 +25,7 @@ class Clients(PorterTestCase):
         self.addCleanup(client.connection.close)
         wait_until(lambda: self.step(client), "an echo")
         self.assertEqual(0, self.tally.messages % 5)
-        self.assertEqual(self.tally.messages / 5, len(self.tally.times))
+        self.assertEqual(self.tally.messages / 5, sum(self.tally.times.values()))
 
     def test_a_wrong_echo_is_an_error(self) -> None:
         for kind in (Echoing, Paced):
@@ -39,14 +39,14 @@ class Clients(PorterTestCase):
         self.addCleanup(client.connection.close)
         client.send_one(time.monotonic() - 10)
         wait_until(lambda: self.step(client), "an echo")
-        self.assertGreater(self.tally.times[0], 10)
+        self.assertGreater(min(self.tally.times), 10_000_000)
 
     def test_a_visitor_leaves_after_one_message_and_can_come_again(self) -> None:
         client = Visiting(self.work(Kinds.CONNECT), 0, self.tally)
         for visits in (1, 2):
             wait_until(lambda: self.step(client) and client.is_over, "the end of a visit")
             client.connection.close()
-            self.assertEqual(visits, len(self.tally.times))
+            self.assertEqual(visits, sum(self.tally.times.values()))
             client.open()
         client.connection.close()
 

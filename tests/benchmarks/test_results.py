@@ -9,7 +9,7 @@ from benchmarks.results import Result, rounded
 class Results(unittest.TestCase):
     def test_percentiles_are_computed_from_the_answers(self) -> None:
         result = Result(seconds=2.0, messages=1000)
-        result.add(number / 1000 for number in range(1, 1001))
+        result.add({number * 1000: 1 for number in range(1, 1001)})
         self.assertEqual(500.0, result.rate)
         self.assertAlmostEqual(0.5, result.percentile(50), delta=0.005)
         self.assertAlmostEqual(0.99, result.percentile(99), delta=0.005)
@@ -26,8 +26,8 @@ class Results(unittest.TestCase):
 
     def test_results_of_processes_that_ran_at_the_same_time_add_up(self) -> None:
         first, second = Result(2.0, 10), Result(2.1, 5)
-        first.add([0.1])
-        second.add([0.1, 0.2])
+        first.add({100_000: 1})
+        second.add({100_000: 1, 200_000: 1})
         second.errors["reset"] += 1
         first.merge(second)
         self.assertEqual(
