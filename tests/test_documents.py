@@ -68,6 +68,13 @@ class Names(PorterTestCase):
         self.assertLessEqual(lines, 1600)
         self.assertAlmostEqual(int(said[1].replace(",", "")), lines, delta=25)
 
+    def test_the_readme_begins_with_a_picture_and_is_short(self) -> None:
+        lines = (PROJECT_ROOT / "README.md").read_text().splitlines()
+        self.assertLessEqual(len(lines), 150)
+        self.assertTrue(lines[2].startswith("!["))
+        for whom in ("students", "teachers", "engineers", "administrators"):
+            self.assertIn(whom, "".join(lines[:10]))
+
     def test_each_thread_of_a_server_is_in_the_table_of_the_design(self) -> None:
         page = (PROJECT_ROOT / "docs" / "design.md").read_text()
         rows = re.findall(r"^\| `(\w[\w ]*)`", page, re.MULTILINE)
