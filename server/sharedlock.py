@@ -3,6 +3,7 @@
 import fcntl
 import os
 import tempfile
+import threading
 import time
 
 _BETWEEN_TRIES = 0.0005  # seconds
@@ -11,10 +12,12 @@ _BETWEEN_TRIES = 0.0005  # seconds
 class SharedLock:
     """A lock of a process and its forks. The kernel frees it when its holder is killed.
 
-    It keeps no threads of one process apart. The wait for it has an end, because its holder may be stopped (SIGSTOP).
+    The lock of a file is its process's, so a second lock keeps threads apart; whoever forks must have no other
+    threads. The wait has an end, because the holder may be stopped (SIGSTOP).
     """
 
     def __init__(self) -> None:
+        self._threads = threading.Lock()
         # A file without a folder, where the system has them: the folder for temporary files may be missing.
         if hasattr(os, "memfd_create"):
             self._file = os.memfd_create("porter")
@@ -25,18 +28,27 @@ class SharedLock:
     def acquire(self, seconds: float) -> bool:
         """Return whether the lock could be had within `seconds`."""
         latest = time.monotonic() + seconds
-        while True:
-            try:
-                fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                if time.monotonic() >= latest:
-                    return False
+        if not self._threads.acquire(timeout=seconds):
+            return False
+        is_locked = False
+        try:
+            while not (is_locked := self._try()) and time.monotonic() < latest:
                 time.sleep(_BETWEEN_TRIES)
-            else:
-                return True
+            return is_locked
+        finally:
+            if not is_locked:
+                self._threads.release()
+
+    def _try(self) -> bool:
+        try:
+            fcntl.lockf(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+        return True
 
     def release(self) -> None:
         fcntl.lockf(self._file, fcntl.LOCK_UN)
+        self._threads.release()
 
     def close(self) -> None:
         os.close(self._file)

@@ -53,7 +53,7 @@ class Demo(PorterTestCase):
             shown = child.before + child.after
             self.assertEqual(escapes, b"\x1b[" in shown, chosen)
             child.send("\r")
-            child.expect("00 00 00 0c")
+            child.expect("00 00 00 0c.*00 00 00 0c.*Enter")
             child.sendintr()
             child.expect(pexpect.EOF)
             child.wait()
