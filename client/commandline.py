@@ -69,7 +69,7 @@ def main() -> int:
     _configure_log(is_verbose=options.verbose)
     if options.verbose and (warning := foreign_port_warning()):
         print_warning(warning)
-    options.plain = options.plain or settings.plain or os.environ.get("TERM", "dumb") == "dumb"
+    options.plain = options.plain or settings.plain or os.environ.get("TERM", "") in ("", "dumb", "unknown")
     options.status = settings.status
     is_interactive = has_terminal()
     if options.password_stdin and is_interactive:

@@ -1,6 +1,6 @@
 """What the user types, a line at a time, as the terminal itself gives it: no colours, no escape sequences.
 
-It is for screen readers and for terminals that can nothing else; `client/editor.py` does the same with history and
+It is for screen readers and for terminals that can do nothing else; `client/editor.py` does the same with history and
 completion. Neither knows a conversation.
 """
 
@@ -87,6 +87,7 @@ class PlainKeyboard:
     def interrupt(self, *, keeps_draft: bool) -> None:
         if self._line is not None and not self._line.done():
             termios.tcflush(sys.stdin, termios.TCIFLUSH)
+            self._typed = b""
             print(file=self._stream, flush=True)
             self._line.set_exception(QuestionChanged())
 

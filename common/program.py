@@ -110,7 +110,7 @@ def terminal() -> TextIO | None:
 
 def has_colour(stream: TextIO) -> bool:
     """Return whether a stream takes escape sequences, and the user wants them (no-color.org)."""
-    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") != "dumb"
+    return stream.isatty() and not os.environ.get("NO_COLOR") and os.environ.get("TERM") not in ("dumb", "unknown")
 
 
 def has_terminal() -> bool:

@@ -10,7 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable
 
-from common.errors import ExitStatus
+from common.errors import ConnectionLost, ExitStatus
 from common.language import Language, of_reader
 from common.program import ArgumentParser, has_colour, run
 from common.wire.framing import HEADER, encode, split
@@ -82,7 +82,9 @@ class Caller:
     def receive(self) -> str:
         """Wait for the next message, and show it."""
         while not (found := split(self._data, 1_000_000))[0]:
-            self._data += self._socket.recv(4096)
+            if not (data := self._socket.recv(4096)):
+                raise ConnectionLost("the server has closed the connection")
+            self._data += data
         text = found[0][0]
         self._data = self._data[HEADER.size + len(text.encode()) :]
         self._stage.received(text)

@@ -31,7 +31,7 @@ class SparingLog:
         self._seen: dict[str, _Line] = {}
 
     def failure(self, what: str, peer: str = NO_PEER) -> None:
-        """Log the exception that is being handled, with its traceback, like lines that are equal if its place is.
+        """Log the exception that is being handled, with its traceback. Those of one kind from one place are equal.
 
         Who finds out how to provoke one could otherwise drive all else out of the log, and out of its files.
         """

@@ -194,8 +194,8 @@ class Bus:
             try:
                 self._carrier.wait(_INTERVAL)
                 if number % _ROUNDS == 0:
-                    self._go_back()
                     self._faults.report()
+                    self._go_back()
                 self.carry()
             except Unavailable:
                 continue  # it is logged; the next turn comes soon
