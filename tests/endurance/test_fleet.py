@@ -119,6 +119,7 @@ class Fleet(Pgbouncer, StoreTestCase):
         self.servers = [self.start(number) for number in range(3)]
         self.front = self.start_haproxy()
         self.stop = threading.Event()
+        self.all_said = threading.Event()
         self.heard: set[str] = set()
         self.times: dict[str, float] = {}
 
@@ -169,7 +170,7 @@ class Fleet(Pgbouncer, StoreTestCase):
         rows = text("SELECT number, text FROM bus_entries WHERE number > :number ORDER BY number")
         is_over = False
         while not is_over:
-            is_over = self.stop.wait(0.3)
+            is_over = self.all_said.wait(0.3)  # set when no member says any more
             with suppress(PorterError), store.reading() as transaction:
                 for row in transaction.execute(rows, {"number": number}):
                     number = row.number
@@ -216,6 +217,7 @@ class Fleet(Pgbouncer, StoreTestCase):
             self.stop.set()
             for member in self.members:
                 member.join(PATIENCE)
+            self.all_said.set()
             collector.join(PATIENCE)
         said = {line for member in self.members for line in member.acknowledged}
         self.assertGreater(len(said), 5 * MEMBERS)
