@@ -104,7 +104,7 @@ test | lint) prepare "$root/requirements/dev.lock" "$venv/stamp-dev" ;;
 fuzz) prepare "$root/requirements/fuzz.lock" "$venv/stamp-fuzz" ;;
 *) prepare "$lock" "$venv/stamp" ;;
 esac
-case "${1-} $*" in # --compare and --plot need libraries that the load generator alone does not need
+case "${1-} $*" in # --compare, --curve and --plot need libraries that the load generator alone does not need
 "bench "*" --compare"* | "bench "*" --curve"* | "bench "*" --plot"*) prepare "$root/requirements/bench.lock" "$venv/stamp-bench" ;;
 esac
 

@@ -5,7 +5,6 @@ between the servers. Porter and socketserver are measured a second time without 
 """
 
 import json
-import os
 import secrets
 import statistics
 import sys
@@ -19,7 +18,7 @@ from pathlib import Path
 from benchmarks.figures import CELLS, Figure, Figures
 from benchmarks.processes import measure
 from benchmarks.progress import Progress
-from benchmarks.servers import CHAT_PEER, PEERS, PORTER, PORTER_CHAT, RunningServer
+from benchmarks.servers import CHAT_PEER, PEERS, PORTER, PORTER_CHAT, RunningServer, cores_of_server_and_load
 from benchmarks.work import Account, Kinds, Work
 from common.errors import ExitStatus, Unavailable
 
@@ -28,8 +27,7 @@ BY_DEFAULT = " by default"
 
 def compare(rounds: int, seconds: float, picture: Path | None, *, as_json: bool) -> int:
     """Measure all servers, `seconds` for each kind of work. Print the table, and draw it if `picture` is given."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+    alone, others = cores_of_server_and_load()
     figures = _measure([PORTER, *PEERS], rounds, seconds, alone, others)
     names = ["socketserver", PORTER]
     by_default = _measure(names, rounds, seconds, None, None)
@@ -106,8 +104,7 @@ def compare_chats(members: int, rounds: int, seconds: float) -> int:
 
     Print the lines heard a second, the latencies and the processor's share, medians of the rounds.
     """
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+    alone, others = cores_of_server_and_load()
     base = Work("127.0.0.1", 0, Kinds.CHAT, members, rate=float(members), warmup=1.0, seconds=seconds)
     found: dict[str, list[tuple[float, ...]]] = {PORTER_CHAT: [], CHAT_PEER: []}
     with ExitStack() as stack:

@@ -4,7 +4,6 @@ The load is an open loop: messages are sent at planned moments whatever the serv
 these, so that a server which falls behind is seen.
 """
 
-import os
 import statistics
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -15,7 +14,7 @@ from pathlib import Path
 from benchmarks.figures import Curves, Point
 from benchmarks.processes import measure
 from benchmarks.progress import Progress
-from benchmarks.servers import PEERS, PORTER, RunningServer
+from benchmarks.servers import PEERS, PORTER, RunningServer, cores_of_server_and_load
 from benchmarks.work import Work
 from common.errors import ExitStatus
 
@@ -38,8 +37,7 @@ def draw(connections: int, rounds: int, seconds: float, picture: Path | None) ->
 
 def curves(names: Sequence[str], rates: Sequence[int], work: Work, rounds: int) -> Curves:
     """Measure servers at rates: the medians of the rounds."""
-    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
-    alone, others = (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+    alone, others = cores_of_server_and_load()
     times: dict[tuple[str, int], list[tuple[float, float, float]]] = {}
     with ExitStack() as stack:
         servers = [stack.enter_context(RunningServer(name, alone)) for name in names]

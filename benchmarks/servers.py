@@ -28,6 +28,12 @@ _MODULES = {**PEERS, CHAT_PEER: "asyncio_chat"}
 _TIMEOUT = 20.0  # seconds to stop
 
 
+def cores_of_server_and_load() -> tuple[list[int] | None, list[int] | None]:
+    """Return the core of a server that is measured, and those of its load, or None twice if there are too few."""
+    cores = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
+    return (cores[:1], cores[1:]) if len(cores) > 1 else (None, None)
+
+
 class RunningServer:
     """A server that runs inside `with`. Entering raises Unavailable if it does not start."""
 
