@@ -141,6 +141,7 @@ class Bus:
         self._closing.set()
         self._carrier.wake()
         self._thread.join()
+        self._faults.report(at_once=True)
         self._failure = None  # one more try, whatever was before
         with contextlib.suppress(Unavailable):
             self.carry()

@@ -126,6 +126,21 @@ class Behaviour:
         self.assertEqual(["still here"], hearer.texts())
         self.assertIn("the mode other failed to hear", log.output[0])
 
+    def test_a_mode_that_fails_to_hear_again_and_again_is_counted_in_the_log(self: Any) -> None:
+        bus = Bus(self.carrier(0))
+
+        def fail(_origin: str, text: str) -> None:
+            if text:
+                raise RuntimeError(text)
+
+        bus.subscribe("other", fail)
+        with self.assertLogs("porter.server", "ERROR") as log:
+            for _ in range(30):
+                bus.publish("other", "fault")
+            bus.close()
+        self.assertEqual(11, len(log.output))
+        self.assertIn("(20 more times within 60 seconds)", log.output[-1])
+
     def test_while_the_carrier_fails_what_is_published_is_an_error_and_what_is_posted_waits(self: Any) -> None:
         carrier = self.carrier(0)
         bus = Bus(carrier)
