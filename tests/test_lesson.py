@@ -6,7 +6,7 @@ from tests.support import PorterTestCase
 
 
 class Lesson(PorterTestCase):
-    def play(self, name: str, language: str, blocks: int = 10) -> None:
+    def play(self, name: str, language: str, blocks: int = 11) -> None:
         self.run_programs_without_coverage()
         page = (PROJECT_ROOT / name).read_text()
         self.assertGreaterEqual(transcript.play(page, self.folder, language), blocks)
