@@ -68,7 +68,7 @@ def main() -> int:
     settings = client_settings.load(client_settings.DEFAULT_FILE)
     _configure_log(is_verbose=options.verbose)
     if options.verbose and (warning := foreign_port_warning()):
-        print_warning(warning)
+        print_warning(language.error(warning), language)
     options.plain = options.plain or settings.plain or os.environ.get("TERM", "") in ("", "dumb", "unknown")
     options.status = settings.status
     is_interactive = has_terminal()
@@ -149,7 +149,13 @@ def _terminal(client: Client, history: Path | None, language: Language, options:
     terminal = Terminal(screen, keyboard)
     connected = language.text("Connected to {server}. `exit` or Ctrl-D leaves.", server=client.described(language))
     print(connected, file=sys.stderr)
-    return screen, lambda conversation, _: asyncio.run(terminal.converse(conversation))
+
+    def talk(conversation: Conversation, is_back: bool) -> ExitStatus:
+        if is_back:
+            keyboard.forget()
+        return asyncio.run(terminal.converse(conversation))
+
+    return screen, talk
 
 
 def _pipe(lines: Lines, options: argparse.Namespace, language: Language) -> Face:
@@ -277,7 +283,7 @@ def _existing_host(text: str) -> str:
     try:
         socket.getaddrinfo(text, None, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as error:
-        reason = getattr(error, "strerror", None) or "it is not a valid host name"
+        reason = getattr(error, "strerror", None) or UsageError("it is not a valid host name")
         raise UsageError("there is no host {host!r}: {reason}", host=text[:60], reason=reason) from None
     return text
 
@@ -297,7 +303,7 @@ def _secret(options: argparse.Namespace, lines: Lines) -> str | None:
             with Path(options.password_file).open(encoding="utf-8") as file:
                 line = file.readline(65536)
         except (OSError, UnicodeDecodeError) as error:
-            reason = getattr(error, "strerror", None) or "it is not UTF-8"
+            reason = getattr(error, "strerror", None) or UsageError("it is not UTF-8")
             raise UsageError(
                 "cannot read the password file {file}: {reason}", file=options.password_file, reason=reason
             ) from None

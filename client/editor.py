@@ -24,7 +24,7 @@ from prompt_toolkit.shortcuts import CompleteStyle
 from client.keyboard import LINE_PROMPT, QuestionChanged
 from common.program import terminal
 
-# Those of Porter's own modes. Others are learned from what the server says, for example to /help.
+# Those of Porter's own modes, until /help has said which ones there are.
 COMMANDS = ("/help", "/join", "/logout", "/logout-all", "/password", "/who", "/whoami")
 _MAX_LEARNED = 100
 
@@ -36,9 +36,10 @@ class Commands(Completer):
         self._known = set(COMMANDS)
 
     def learn(self, text: str) -> None:
-        """Note the commands that a text of the server explains, each at the beginning of a line."""
+        """Take the commands of a text that explains /help: each stands at the beginning of a line."""
         found = re.findall(r"^(/[a-z][a-z-]{0,30})\b", text, re.MULTILINE)
-        self._known |= set(found[: _MAX_LEARNED - len(self._known)])
+        if "/help" in found:
+            self._known = set(found[:_MAX_LEARNED])
 
     def get_completions(self, document: Document, complete_event: CompleteEvent) -> Iterable[Completion]:
         typed = document.text_before_cursor
@@ -61,7 +62,7 @@ class Editor:
     silenced = termios.ECHO | termios.ICANON  # without ICANON a long line that is typed early is not cut
 
     def __init__(self, history: Path | None, *, has_status: bool) -> None:
-        """`history` is the file of typed lines, or None for no history. The status stands right of the line."""
+        """Keep the typed lines in the file `history`, or in memory. The status stands right of the line."""
         self.status = ""
         stream = terminal() or sys.stderr
         # Do not ask the terminal for the position of its cursor: some do not answer, and a warning would be printed.
@@ -108,6 +109,9 @@ class Editor:
                     self._draft = session.default_buffer.text
                 session.app.erase_when_done = True
                 session.app.exit(exception=QuestionChanged())
+
+    def forget(self) -> None:
+        self._pasted.clear()
 
     def print(self, text: str) -> None:
         self._commands.learn(text)

@@ -39,6 +39,9 @@ class Keyboard(Protocol):
     def interrupt(self, *, keeps_draft: bool) -> None:
         """End a `read` that is under way. With `keeps_draft` what was typed is there again at the next line."""
 
+    def forget(self) -> None:
+        """Drop the lines that were pasted and not yet read. They were meant for a conversation that has ended."""
+
     def print(self, text: str) -> None:
         """Print a text, above the line that is being typed."""
 
@@ -90,6 +93,10 @@ class PlainKeyboard:
             self._typed = b""
             print(file=self._stream, flush=True)
             self._line.set_exception(QuestionChanged())
+
+    def forget(self) -> None:
+        termios.tcflush(sys.stdin, termios.TCIFLUSH)
+        self._typed = b""
 
     def print(self, text: str) -> None:
         if self._line is None or self._line.done():

@@ -8,11 +8,11 @@ from typing import Any
 from client.trust import authority_problem
 from common import PROJECT_ROOT, yamlfile
 from common.addresses import may_be_host
-from common.errors import ConfigurationError, Problem
+from common.errors import ConfigurationError, PorterError, Problem
 
 DEFAULT_FILE = PROJECT_ROOT / "conf" / "client.yaml"
 LOGGING_FILE = PROJECT_ROOT / "conf" / "logging.yaml"
-_TYPES = {bool: "true or false", int: "a whole number", str: "a text"}
+_TYPES = {bool: "must be true or false", int: "must be a whole number", str: "must be a text"}
 
 
 @dataclass(frozen=True)
@@ -38,26 +38,27 @@ def load(path: Path) -> Settings:
     wanted = {field.name: field.type for field in fields(Settings)}
     for key, value in document.value.items():
         if key not in wanted:
-            problems.append(document.problem((key,), f"unknown key; the keys are {', '.join(wanted)}"))
+            unknown = PorterError("unknown key; the keys are {keys}", keys=", ".join(wanted))
+            problems.append(document.problem((key,), unknown))
         elif wrong := _check(key, value, wanted[key]):
-            problems.append(document.problem((key,), f"{wrong}, got {value!r}"))
+            got = PorterError("{reason}, got {value!r}", reason=wrong, value=value)
+            problems.append(document.problem((key,), got))
     if problems:
         raise ConfigurationError(problems)
     return Settings(**document.value)
 
 
-def _check(key: str, value: Any, wanted: Any) -> str | None:
-    """Return the text of the problem with a value, or None."""
+def _check(key: str, value: Any, wanted: Any) -> PorterError | None:
+    """Return the problem with a value, or None."""
+    limits = {"port": 65535, "max_message": 67_108_864}
     if type(value) is not wanted:
-        return f"must be {_TYPES[wanted]}"
+        return PorterError(_TYPES[wanted])
     if key == "host" and not value:
-        return "must not be empty"
+        return PorterError("must not be empty")
     if key == "host" and not may_be_host(value):
-        return "must be an address or the name of a host"
-    if key == "port" and not 1 <= value <= 65535:
-        return "must be from 1 to 65535"
-    if key == "max_message" and not 1 <= value <= 67_108_864:
-        return "must be from 1 to 67108864"
-    if key == "ca" and value and (wrong := authority_problem(PROJECT_ROOT / value)):
-        return str(wrong)
+        return PorterError("must be an address or the name of a host")
+    if key in limits and not 1 <= value <= limits[key]:
+        return PorterError("must be from 1 to {most}", most=limits[key])
+    if key == "ca" and value:
+        return authority_problem(PROJECT_ROOT / value)
     return None

@@ -177,9 +177,7 @@ class StateFolder:
             os.close(folder)
 
     def _unavailable(self, name: str, error: OSError) -> Unavailable:
-        return Unavailable(
-            "{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror or type(error).__name__
-        )
+        return Unavailable("{file} cannot be used: {reason}", file=self.path / name, reason=error.strerror or error)
 
 
 def open_state(warn: Warn, *, saves: bool) -> State:

@@ -80,11 +80,16 @@ class Problem:
     line: int
     column: int
     key: str
-    text: str
+    text: str | PorterError
 
     def __str__(self) -> str:
+        return f"{self.place}{self.text}"
+
+    @property
+    def place(self) -> str:
+        """Where it is, as a compiler writes it."""
         position = f"{self.file}:{self.line}:{self.column}" if self.line else self.file
-        return f"{position}: {self.key}: {self.text}" if self.key else f"{position}: {self.text}"
+        return f"{position}: {self.key}: " if self.key else f"{position}: "
 
 
 class ConfigurationError(PorterError):

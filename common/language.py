@@ -7,7 +7,7 @@ import gettext
 import os
 from pathlib import Path
 
-from common.errors import PorterError
+from common.errors import ConfigurationError, PorterError
 
 CATALOGUES = Path(__file__).parent / "locale"
 DOMAIN = "porter"
@@ -37,11 +37,17 @@ class Language:
             gettext.textdomain(DOMAIN)
 
     def error(self, error: PorterError) -> str:
-        """Return the text of an error, and of the errors among its values."""
+        """Return the text of an error, and of the errors among its values. A `reason` may be a text of the system."""
+        if isinstance(error, ConfigurationError):
+            return "\n".join(f"{problem.place}{self._value(problem.text)}" for problem in error.problems)
         values = {
-            key: self.error(value) if isinstance(value, PorterError) else value for key, value in error.values.items()
+            key: self._value(value) if key == "reason" or isinstance(value, PorterError) else value
+            for key, value in error.values.items()
         }
         return self.text(error.template, **values)
+
+    def _value(self, value: object) -> str:
+        return self.error(value) if isinstance(value, PorterError) else self.plain(str(value))
 
 
 ENGLISH = Language("en")

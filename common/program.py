@@ -118,7 +118,7 @@ def has_terminal() -> bool:
     return terminal() is not None
 
 
-def read_answer(prompt: str) -> str:
+def _read_answer(prompt: str, language: Language) -> str:
     """Ask on the terminal and return the typed line, without the spaces around it.
 
     Raise KeyboardInterrupt on Ctrl-C. End the program with status 0 on Ctrl-D.
@@ -133,7 +133,7 @@ def read_answer(prompt: str) -> str:
             print(file=stream)
             raise
         except UnicodeDecodeError:
-            print("porter: the answer is not UTF-8 text; type it again", file=stream)
+            print_error(UsageError("the answer is not UTF-8 text; type it again"), language)
             continue
         if not line:
             print(file=stream)
@@ -147,7 +147,7 @@ def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer], language
     `check` raises UsageError for a wrong answer.
     """
     while True:
-        answer = read_answer(f"{language.plain(prompt)} [{default}]: ")
+        answer = _read_answer(f"{language.plain(prompt)} [{default}]: ", language)
         if not answer:
             return default
         try:
@@ -159,7 +159,7 @@ def ask(prompt: str, default: _Answer, check: Callable[[str], _Answer], language
 def ask_yes_or_no(question: str, language: Language = ENGLISH) -> bool:
     """Ask until the answer is yes or no, in English or Russian. Return whether it is yes."""
     while True:
-        answer = read_answer(f"{language.plain(question)} {language.plain('(yes/no)')} ").lower()
+        answer = _read_answer(f"{language.plain(question)} {language.plain('(yes/no)')} ", language).lower()
         if answer in _YES + _NO:
             return answer in _YES
 
@@ -188,12 +188,12 @@ def environment_port() -> str | None:
     return None if value is None or value.startswith("tcp://") else value
 
 
-def foreign_port_warning() -> str | None:
-    """Return a sentence if PORTER_PORT is set and not meant for Porter, otherwise None."""
+def foreign_port_warning() -> UsageError | None:
+    """Return a warning if PORTER_PORT is set and not meant for Porter, otherwise None."""
     value = environment("PORTER_PORT")
     if value is None or environment_port() is not None:
         return None
-    return f"PORTER_PORT={value} is not meant for Porter, and is ignored"
+    return UsageError("PORTER_PORT={value} is not meant for Porter, and is ignored", value=value)
 
 
 def environment(name: str) -> str | None:

@@ -14,7 +14,7 @@ from typing import Any
 import yaml
 from yaml.constructor import ConstructorError
 
-from common.errors import ConfigurationError, Problem
+from common.errors import ConfigurationError, PorterError, Problem
 
 KeyPath = tuple[str | int, ...]
 _MAX_NODES = 10_000
@@ -46,7 +46,7 @@ class Document:
     positions: dict[KeyPath, tuple[int, int]] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
 
-    def problem(self, path: KeyPath, text: str) -> Problem:
+    def problem(self, path: KeyPath, text: str | PorterError) -> Problem:
         """Return a problem with the value at `path`. If the key is missing, use the position of its parent."""
         known = path
         while known and known not in self.positions:
@@ -66,19 +66,22 @@ def read(path: Path) -> Document:
         with path.open("rb") as file:
             content = file.read(_MAX_BYTES + 1)
         if len(content) > _MAX_BYTES:
-            raise ConfigurationError([Problem(document.file, 0, 0, "", f"larger than {_MAX_BYTES} bytes")])
+            too_large = PorterError("larger than {limit} bytes", limit=_MAX_BYTES)
+            raise ConfigurationError([document.problem((), too_large)])
         node = yaml.compose(content, _Loader)
         document.value = {} if node is None else _build(node, (), document, set())
     except OSError as error:
-        raise ConfigurationError([Problem(document.file, 0, 0, "", error.strerror or str(error))]) from error
+        reason = PorterError("{reason}", reason=error.strerror or error)
+        raise ConfigurationError([document.problem((), reason)]) from error
     except RecursionError as error:
-        raise ConfigurationError([Problem(document.file, 0, 0, "", "nested too deep")]) from error
+        raise ConfigurationError([document.problem((), PorterError("nested too deep"))]) from error
     except yaml.YAMLError as error:
         raise ConfigurationError([_syntax_problem(document, error)]) from error
     if document.value is None:
         document.value = {}
     if not isinstance(document.value, Mapping):
-        raise ConfigurationError([Problem(document.file, 1, 1, "", "the file must hold a mapping, key: value")])
+        wrong = PorterError("the file must hold a mapping, key: value")
+        raise ConfigurationError([Problem(document.file, 1, 1, "", wrong)])
     return document
 
 
@@ -105,8 +108,8 @@ def _build_mapping(node: yaml.MappingNode, path: KeyPath, document: Document, ab
         if inner in document.positions:
             first_line, _ = document.positions[inner]
             line, column = _position(key_node)
-            text = f"given twice, first in line {first_line}"
-            document.problems.append(Problem(document.file, line, column, ".".join(map(str, inner)), text))
+            twice = PorterError("given twice, first in line {line}", line=first_line)
+            document.problems.append(Problem(document.file, line, column, ".".join(map(str, inner)), twice))
             continue
         document.positions[inner] = _position(key_node)
         value[key] = _build(value_node, inner, document, above)
@@ -132,7 +135,7 @@ def _syntax_problem(document: Document, error: yaml.YAMLError) -> Problem:
     mark = getattr(error, "problem_mark", None)
     line, column = (mark.line + 1, mark.column + 1) if mark is not None else (0, 0)
     text = getattr(error, "problem", None) or " ".join(str(error).split())
-    return Problem(document.file, line, column, "", f"not YAML: {text}")
+    return Problem(document.file, line, column, "", PorterError("not YAML: {text}", text=text))
 
 
 def relative_path(path: Path) -> str:

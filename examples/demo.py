@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from typing import Self
 
 from common.errors import ConnectionLost, ExitStatus
 from common.language import Language, of_reader
@@ -39,10 +40,10 @@ class Stage:
         print(f"\n{self._in(_BOLD, name)}", flush=True)
 
     def sent(self, text: str) -> None:
-        self._show("client -> server", _GREEN, text)
+        self._show(self.language.plain("client -> server"), _GREEN, text)
 
     def received(self, text: str) -> None:
-        self._show("client <- server", _BLUE, text)
+        self._show(self.language.plain("client <- server"), _BLUE, text)
 
     def tell(self, template: str, **values: object) -> None:
         print(self.language.text(template, **values), flush=True)
@@ -65,14 +66,17 @@ class Stage:
 
 
 class Caller:
-    """The client of the demonstration: it shows each message that comes and goes."""
+    """The client of the demonstration: it shows each message that comes and goes. `with` closes it."""
 
     def __init__(self, stage: Stage, port: int) -> None:
         self._stage = stage
         self._socket = socket.create_connection(("127.0.0.1", port), _PATIENCE)
         self._data = b""
 
-    def close(self) -> None:
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._socket.close()
 
     def send(self, text: str) -> None:
@@ -115,14 +119,12 @@ class Caller:
 def echo(stage: Stage) -> None:
     stage.title("echo")
     stage.tell("A message is its length, in four bytes, and its text. It comes back.")
-    with serving(mode="echo", language=stage.language.code) as port:
-        caller = Caller(stage, port)
+    with serving(mode="echo", language=stage.language.code) as port, Caller(stage, port) as caller:
         for text in ("hello", "привет"):
             caller.send(text)
             caller.receive()
             stage.pause()
         stage.tell("Twelve bytes for six letters: UTF-8 has two for each of these.")
-        caller.close()
     stage.pause()
 
 
@@ -132,9 +134,8 @@ def identify(stage: Stage) -> None:
     with serving(mode="identify", language=stage.language.code) as port:
         for answers in (["Alice"], []):
             stage.tell("An address that is not known:" if answers else "The same address again:")
-            caller = Caller(stage, port)
-            caller.converse(*answers)
-            caller.close()
+            with Caller(stage, port) as caller:
+                caller.converse(*answers)
             stage.pause()
 
 
@@ -142,26 +143,25 @@ def auth(stage: Stage) -> None:
     stage.title("auth")
     stage.tell("It knows them by name and password, and gives a token, like a cookie.")
     with serving(mode="auth", language=stage.language.code, handlers={"auth": {"options": _QUICK}}) as port:
-        caller = Caller(stage, port)
-        token = caller.converse("", "Alice", "correct horse", "correct horse")
-        caller.say("/whoami")
-        caller.close()
+        with Caller(stage, port) as caller:
+            token = caller.converse("", "Alice", "correct horse", "correct horse")
+            caller.say("/whoami")
         stage.tell("Back with the token, nothing is asked:")
-        caller = Caller(stage, port)
-        caller.converse(token)
-        caller.close()
+        with Caller(stage, port) as caller:
+            caller.converse(token)
         stage.pause()
 
 
 def chat(stage: Stage) -> None:
     stage.title("chat")
     stage.tell("Those who are logged in hear each other: the server speaks unasked.")
-    with serving(mode="chat", language=stage.language.code, handlers={"chat": {"options": _QUICK}}) as port:
-        caller = Caller(stage, port)
+    with (
+        serving(mode="chat", language=stage.language.code, handlers={"chat": {"options": _QUICK}}) as port,
+        Caller(stage, port) as caller,
+    ):
         caller.converse("", "Bob", "battery staple", "battery staple")
         caller.receive()
         caller.say("is anybody there?")
-        caller.close()
 
 
 def tls(stage: Stage) -> None:

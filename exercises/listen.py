@@ -7,4 +7,5 @@ import socket
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raise OSError if there is no such port, and at once if no other port can help."""
     return socket.create_server((host, port))

@@ -65,6 +65,8 @@ class Framing(unittest.TestCase):
         self.theirs.sendall(b"\xff\xff\xff\xff")
         with self.assertRaises(ValueError):
             self.framing.receive(self.ours)
+
+    def test_what_is_no_utf_8_is_refused(self) -> None:
         self.theirs.sendall(b"\0\0\0\2\xff\xfe")
         with self.assertRaises(ValueError):
             self.framing.receive(self.ours)

@@ -1,8 +1,10 @@
 """Real ports, taken by real sockets."""
 
 import contextlib
+import errno
 import socket
 import unittest
+from unittest import mock
 
 from exercises import tried
 
@@ -19,8 +21,16 @@ class Listen(unittest.TestCase):
             stack.enter_context(socket.create_connection(("127.0.0.1", port)))
 
     def test_an_address_of_another_machine_is_an_error_at_once(self) -> None:
-        with self.assertRaises(OSError):
+        tries = []
+        bind = socket.socket.bind
+
+        def counted(self: socket.socket, address: tuple[str, int]) -> None:
+            tries.append(address)
+            bind(self, address)
+
+        with mock.patch.object(socket.socket, "bind", counted), self.assertRaises(OSError) as caught:
             tried("listen").listen("192.0.2.1", 9090)
+        self.assertEqual((errno.EADDRNOTAVAIL, 1), (caught.exception.errno, len(tries)))
 
     def test_the_last_port_has_none_after_it(self) -> None:
         with contextlib.ExitStack() as stack:

@@ -22,10 +22,10 @@ class Passwords(unittest.TestCase):
 
     def test_a_guess_is_slow(self) -> None:
         stored = self.passwords.kept("correct horse")
-        start = time.thread_time()
+        start = time.process_time()
         for _ in range(5):
             self.passwords.is_right("wrong horse", stored)
-        self.assertGreater((time.thread_time() - start) / 5, 0.005, "a thief guesses a billion sha256 a second")
+        self.assertGreater((time.process_time() - start) / 5, 0.02, "a thief guesses a billion sha256 a second")
 
     def test_neither_the_password_nor_a_quick_hash_of_it_is_stored(self) -> None:
         stored = self.passwords.kept("correct horse")
@@ -35,5 +35,5 @@ class Passwords(unittest.TestCase):
 
     def test_a_damaged_entry_lets_nobody_in(self) -> None:
         stored = self.passwords.kept("correct horse")
-        for damaged in ("", "?", stored[:20], stored[:-1], stored.replace("$", "!")):
+        for damaged in ("", "?", stored[:20], stored[:-1], "!" + stored):
             self.assertFalse(self.passwords.is_right("correct horse", damaged), damaged)

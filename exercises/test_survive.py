@@ -17,15 +17,15 @@ class Survive(unittest.TestCase):
             port = listener.getsockname()[1]
             server = threading.Thread(target=tried("survive").serve, args=[listener], daemon=True)
             server.start()
+            opened = len(os.listdir("/dev/fd"))
             for _ in range(50):
                 with socket.create_connection(("127.0.0.1", port)) as client:
                     client.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, RESET)
                     client.sendall(b"hello")
-            opened = len(os.listdir("/dev/fd"))
             with socket.create_connection(("127.0.0.1", port), 5) as client:
                 client.sendall(b"hello")
                 self.assertEqual(b"hello", client.recv(100), "the server is still there")
-                self.assertLess(len(os.listdir("/dev/fd")), opened + 10, "each connection is closed")
+                self.assertLess(len(os.listdir("/dev/fd")), opened + 5, "each connection is closed")
                 client.sendall(b"stop")
                 self.assertEqual(b"", client.recv(100))
             server.join(5)

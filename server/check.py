@@ -21,7 +21,7 @@ def main() -> int:
     configuration = Source(path, with_environment(Overrides())).load()
     for warning in (configuration.certificate_warning(), foreign_port_warning()):
         if warning is not None:
-            print_warning(warning)
+            print_warning(str(warning))
     print(f"{relative_path(path)}: the configuration is right")
     return ExitStatus.DONE
 

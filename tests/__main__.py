@@ -125,13 +125,15 @@ def main() -> int:
         for result in chain(pool.map(run, *zip(*beside, strict=True)), starmap(run, alone)):
             last[result.group] = shown(result)
     # Six groups at once can be too much for the deadlines of one. It says so, and has the machine to itself.
-    for group, modules in todo:
-        if last[group].failed:
-            print(f"again, alone: {group}", flush=True)
-            last[group] = shown(run(group, modules))
+    again = {group: modules for group, modules in todo if last[group].failed}
+    for group, modules in again.items():
+        print(f"again, alone: {group}", flush=True)
+        last[group] = shown(run(group, modules))
     passed = sum(result.passed for result in last.values())
     failed = sum(result.failed for result in last.values())
     skipped = sum(len(result.skipped) for result in last.values())
+    if only_alone := [group for group in again if not last[group].failed]:
+        print(f"passed only alone: {', '.join(only_alone)}")
     print(f"in {time.monotonic() - start:.1f} s, on {os.cpu_count()} cores")
     print(f"{passed} passed, {failed} failed, {skipped} skipped")
     return 1 if failed or not passed else 0

@@ -4,6 +4,8 @@
 """
 
 import ast
+import errno
+import os
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +29,7 @@ PLACES = (
     "common/wire",
     "client",
     "common/program.py",
+    "common/yamlfile.py",
     "examples/demo.py",
 )
 VERBS = {"text", "plain", "tr", "gettext", "trace", "tell"}
@@ -41,8 +44,37 @@ ARGPARSE = (  # what the library says of a command line
     "not allowed with argument %s",
     "ignored explicit argument %r",
 )
+SYSTEM = (  # the reasons that the system and the libraries give for what a user sees most
+    *map(
+        os.strerror,
+        (
+            errno.ECONNREFUSED,
+            errno.ECONNRESET,
+            errno.EHOSTUNREACH,
+            errno.ENETUNREACH,
+            errno.ETIMEDOUT,
+            errno.EPIPE,
+            errno.EACCES,
+            errno.ENOENT,
+            errno.EISDIR,
+            errno.ENOTDIR,
+            errno.ENOSPC,
+            errno.EROFS,
+        ),
+    ),
+    "timed out",
+    "Name or service not known",
+    "Temporary failure in name resolution",
+    "No address associated with hostname",
+    "invalid start byte",
+    "invalid continuation byte",
+    "unexpected end of data",
+    "self-signed certificate",
+    "certificate has expired",
+    "unable to get local issuer certificate",
+)
 # Of the administrator, and the log.
-NOT_SHOWN = {"server/engine/listening.py", "common/wire/proxyheader.py", "client/settings.py"}
+NOT_SHOWN = {"server/engine/listening.py", "common/wire/proxyheader.py"}
 
 
 def files() -> Iterator[Path]:
@@ -55,7 +87,7 @@ def files() -> Iterator[Path]:
 
 def texts() -> dict[str, str]:
     """Return every text, and a file in which it stands."""
-    found = dict.fromkeys(ARGPARSE, "argparse")
+    found = dict.fromkeys(ARGPARSE, "argparse") | dict.fromkeys(SYSTEM, "the system")
     constants: dict[str, str] = {}
     trees = {file: ast.parse(file.read_text()) for file in files()}
     for tree in trees.values():
@@ -92,6 +124,18 @@ def _texts_of(node: ast.AST, constants: dict[str, str]) -> Iterator[str]:
                     yield each.value
                 elif isinstance(each, ast.Name) and each.id in constants:
                     yield constants[each.id]
+
+
+def printed_in_english() -> Iterator[str]:
+    """Yield each text that is printed or asked as it stands in the code."""
+    for file in files():
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") in {"print", "print_warning", "input"}:
+                for argument in node.args:
+                    parts = argument.values if isinstance(argument, ast.JoinedStr) else [argument]
+                    for part in parts:
+                        if isinstance(part, ast.Constant) and len(str(part.value).split()) > 1:
+                            yield f"{file}:{node.lineno}: {part.value!r}"
 
 
 def _commands(tree: ast.Module) -> Iterator[str]:

@@ -14,6 +14,9 @@ class Lesson(PorterTestCase):
     def test_the_conversation_of_the_readme(self) -> None:
         self.play("README.md", "C", 3)
 
+    def test_the_conversation_of_the_readme_in_russian(self) -> None:
+        self.play("README.ru.md", "ru_RU.UTF-8", 2)
+
     def test_the_ten_minutes_of_a_russian_student(self) -> None:
         self.play("docs/ru/first-steps.md", "ru_RU.UTF-8")
 

@@ -23,7 +23,11 @@ class Pages(PorterTestCase):
         self.assertGreater(transcript.play(page, self.folder, "ru_RU.UTF-8"), 25)
 
     def test_the_code_that_the_lesson_quotes_is_the_code(self) -> None:
-        page = (PROJECT_ROOT / "docs/tasks.md").read_text()
+        for name in ("docs/tasks.md", "docs/ru/tasks.md"):
+            with self.subTest(name):
+                self.check_quotes((PROJECT_ROOT / name).read_text())
+
+    def check_quotes(self, page: str) -> None:
         quotes = re.findall(r"^```(?:python|yaml)\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
         self.assertGreaterEqual(len(quotes), 9)
         files = {name: (PROJECT_ROOT / name).read_text() for name in re.findall(r"`([\w/]+\.(?:py|yaml))`", page)}

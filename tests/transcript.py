@@ -2,7 +2,8 @@
 
 A block is a fence with the words `console NAME`: blocks of one name in one section are one terminal, whose shell runs
 in a copy of the project. A line that begins with `$ ` is typed to the shell; one that begins with a question or `> `
-ends with what the user answers; `^C` and `^D` are keys. All other lines must come, in order; `...` stands for any.
+ends with what the user answers; `^C` and `^D` are keys. All other lines must come, in order, and no others but empty
+ones; `...` stands for any.
 """
 
 import os
@@ -28,7 +29,7 @@ _BLOCK = re.compile(r"^```console ?(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the programs ask; the answer follows.
 _QUESTION = re.compile(
     r"(> "
-    r"|(?:Host|Port|Name|Your name|Узел|Порт|Имя|Ваше имя)(?: \[[^]]*\])?: ?"
+    r"|(?:Host|Port|Name|Your name|Хост|Порт|Имя|Ваше имя)(?: \[[^]]*\])?: ?"
     r"|\[[^]]+\] [^:]+: ?"
     r"|.*\((?:yes/no|да/нет)\) ?"
     r"| *\(Enter\) ?)(.*)"
@@ -104,6 +105,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._lines: list[str] = []
         self._seen = 0
+        self._skips = False  # after `...`
 
     def __enter__(self) -> Self:
         return self
@@ -143,26 +145,39 @@ class Terminal:
                 self._answer("$", line[2:])
             elif match := _QUESTION.fullmatch(line):
                 self._answer(match[1].rstrip(), match[2])
-            elif line and line != "...":
+            elif line == "...":
+                self._skips = True
+            elif line:
                 self._await(line)
 
     def _answer(self, question: str, text: str) -> None:
         wanted = _PROMPT if question == "$" else self._pattern(question)
-        self._wait(lambda: len(self.lines()) > self._seen and bool(wanted.fullmatch(self.last())), question)
-        self._seen = len(self.lines())
+
+        def is_asked() -> bool:
+            *others, last = self.lines()[self._seen :] or [""]
+            return bool(wanted.fullmatch(last)) and (self._skips or not any(others))
+
+        self._wait(is_asked, question)
+        self._see(len(self.lines()))
         key = _KEYS.get(text[-2:], "\r")
         typed = text.removesuffix("^C").removesuffix("^D")
         self._child.send(self._here(PASSWORD if typed and not typed.strip("*") else typed) + key)
 
     def _await(self, line: str) -> None:
         wanted = self._pattern(line)
+        self._wait(lambda: bool(self._number_of(wanted)), line)
+        self._see(self._number_of(wanted))
 
-        def found() -> list[int]:
-            lines = self.lines()
-            return [number for number in range(self._seen, len(lines)) if wanted.fullmatch(lines[number])]
+    def _number_of(self, wanted: re.Pattern[str]) -> int:
+        """Return the number of the line that is wanted, or 0. Without `...` it is the next one."""
+        new = list(enumerate(self.lines()))[self._seen :]
+        for number, line in new if self._skips else [each for each in new if each[1]][:1]:
+            if wanted.fullmatch(line):
+                return number + 1
+        return 0
 
-        self._wait(lambda: bool(found()), line)
-        self._seen = found()[0] + 1
+    def _see(self, number: int) -> None:
+        self._seen, self._skips = number, False
 
     def _wait(self, condition: Callable[[], bool], what: str) -> None:
         try:

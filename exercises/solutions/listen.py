@@ -5,6 +5,7 @@ import socket
 
 
 def listen(host: str, port: int) -> socket.socket:
+    """Return a socket that listens. Raise OSError if there is no such port, and at once if no other port can help."""
     while True:
         try:
             return socket.create_server((host, port))

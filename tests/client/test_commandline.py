@@ -301,7 +301,7 @@ class CommandLine(PorterTestCase):
     def test_the_help_and_wrong_usage_are_in_the_language_of_the_reader(self) -> None:
         for locale, words in (
             ("C", ("usage: ", "options:", "see ")),
-            ("ru_RU.UTF-8", ("вызов: ", "ключи:", "справка:")),
+            ("ru_RU.UTF-8", ("использование: ", "ключи:", "справка:")),
         ):
             with self.subTest(locale):
                 shown = run_program(self.folder, "client", "--help", LC_ALL=locale)

@@ -30,14 +30,18 @@ class Line(PorterTestCase):
             client.type("/wh\t\t")
             client.wait_for_line("/who    /whoami")
 
-    def test_a_command_that_the_server_explains_is_completed_too(self) -> None:
-        with self.server("echo") as server:
+    def test_after_help_the_commands_are_those_that_it_has_explained(self) -> None:
+        with self.server("auth") as server:
             client = self.client(server.port)
-            client.wait_for(">")
-            client.type(f"{PASTE}/juggle [THINGS]  keeps them in the air{END}\r")
-            client.wait_for_line("air>")
-            client.type("/jug\t")
-            client.wait_for("> /juggle")
+            client.wait_for("Name:")
+            client.type(f"{PASTE}Alice\ncorrect horse\ncorrect horse\n{END}")
+            client.wait_for("Hello, Alice!", ">")
+            client.type("/who\t\t")
+            client.wait_for_line("/who    /whoami")
+            client.type("\x15/help\r")
+            client.wait_for_line("Any other line is echoed.")
+            client.type("/who\t")
+            client.wait_for("> /whoami")
 
     def test_the_commands_of_porters_own_modes_are_known(self) -> None:
         found = set()

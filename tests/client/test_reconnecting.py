@@ -1,5 +1,6 @@
 """Coming back after a lost connection: in a pipe, on a terminal, and in a program."""
 
+import os
 import signal
 import subprocess
 import sys
@@ -22,6 +23,15 @@ class Silent(Handler):
         self.say("here")
         while True:
             self.log.info("heard %s", self.hear())
+
+
+class Dying(Handler):
+    """A mode whose server is killed by the word `die`."""
+
+    def converse(self) -> None:
+        while self.hear() != "die":
+            pass
+        os.kill(os.getpid(), signal.SIGKILL)
 
 
 class PipeClient(subprocess.Popen[str]):
@@ -147,6 +157,23 @@ class Behaviour:
         server.close()
         screen.enter("exit")
         self.assertEqual(0, screen.status())
+
+    def test_lines_that_were_pasted_answer_no_question_after_the_loss(self: Any) -> None:
+        tls = [] if self.tls else ["--no-tls"]
+        for plain, paste, end in (([], "\x1b[200~", "\x1b[201~"), (["--plain"], "", "")):
+            server = self.start_process("dying", handlers={"dying": {"class": f"{__name__}:Dying"}})
+            screen = Screen(self, "--reconnect", "--port", str(server.port), "--no-input", *tls, *plain)
+            screen.wait_for(">")
+            screen.type(f"{paste}die\nAlice\nmore\n{end}")
+            screen.wait_for_line("coming back")
+            store = f"sqlite:///{self.folder}/names{len(plain)}.db"
+            again = self.start_process("identify", "--port", str(server.port), store=store)
+            screen.wait_for("Your name:")
+            screen.enter("Bob")
+            screen.wait_for("Hello, Bob!", ">")
+            screen.enter("exit")
+            self.assertEqual(0, screen.status())
+            again.stop()
 
     def test_ctrl_c_ends_the_waiting(self: Any) -> None:
         server = self.start_process("echo")

@@ -5,9 +5,9 @@ import re
 import unittest
 from string import Formatter
 
-from common.errors import Refusal, UsageError
+from common.errors import ConfigurationError, Problem, Refusal, UsageError
 from common.language import CATALOGUES, DOMAIN, ENGLISH, Language
-from tests.catalogue import read, texts
+from tests.catalogue import printed_in_english, read, texts
 
 RUSSIAN = Language("ru")
 
@@ -27,6 +27,9 @@ class Catalogues(unittest.TestCase):
                 self.assertTrue(
                     message and message.string and all(message.string), f"{folder.name}, {place}: {text!r}"
                 )
+
+    def test_nothing_is_printed_past_the_catalogue(self) -> None:
+        self.assertEqual([], list(printed_in_english()))
 
     def test_each_translation_has_the_values_of_its_text(self) -> None:
         for folder in CATALOGUES.iterdir():
@@ -65,6 +68,16 @@ class Texts(unittest.TestCase):
         outer = UsageError("{origin}: {reason}", origin="--x", reason=inner)
         self.assertEqual("--x: в пароле не меньше 8 символов", RUSSIAN.error(outer))
         self.assertEqual(str(outer), ENGLISH.error(outer))
+
+    def test_a_reason_of_the_system_is_translated(self) -> None:
+        refused = UsageError("{origin}: {reason}", origin="No such file or directory", reason="Connection refused")
+        self.assertEqual("No such file or directory: в соединении отказано", RUSSIAN.error(refused))
+
+    def test_the_problems_of_a_file_are_translated(self) -> None:
+        problems = [Problem("a.yaml", 3, 5, "port", UsageError("nested too deep")), Problem("b.yaml", 0, 0, "", "x")]
+        error = ConfigurationError(problems)
+        self.assertEqual("a.yaml:3:5: port: слишком много уровней\nb.yaml: x", RUSSIAN.error(error))
+        self.assertEqual(str(error), ENGLISH.error(error))
 
     def test_a_text_without_a_translation_is_shown_in_english(self) -> None:
         self.assertEqual("3 words", RUSSIAN.text("{count} words", count=3))
