@@ -36,10 +36,11 @@ def encode(text: str) -> bytes:
 
 def sole_text(data: bytes, limit: int) -> str | None:
     """Return the text if `data` is exactly one valid frame. Return None otherwise: the caller then uses `split`."""
-    if len(data) < _SIZE or _unpack_from(data)[0] + _SIZE != len(data) or len(data) > limit + _SIZE:
+    size = len(data)
+    if not _SIZE <= size <= limit + _SIZE or _unpack_from(data)[0] + _SIZE != size:
         return None
     try:
-        return data[_SIZE:].decode() if len(data) < _LARGE else str(memoryview(data)[_SIZE:], "utf-8")
+        return data[_SIZE:].decode() if size < _LARGE else str(memoryview(data)[_SIZE:], "utf-8")
     except UnicodeDecodeError:
         return None
 

@@ -128,7 +128,8 @@ class Connection:
         self._gathers = False
         if self._gathered:
             self.channel.send(self._gathered)
-            self._note()
+            if self.journal.is_followed:
+                self.journal.note(self)
 
     def receive_message(self) -> str | None:
         """Wait for the next message and return it. Return None if the peer has closed after the last one.
@@ -199,8 +200,8 @@ class Connection:
             is_taken = self._error is None
         if channel.unsent or not is_taken:
             self._tell()
-        else:
-            self._note()
+        elif self.journal.is_followed:
+            self.journal.note(self)
         return is_taken
 
     def interrupt(self, error: PorterError) -> None:
@@ -279,13 +280,12 @@ class Connection:
         """Have the handler answer 16 messages at most, until the peer has something to take."""
         assert self.handler is not None
         channel, inbox, received = self.channel, self._inbox, self.handler.received
-        texts = inbox.texts
+        texts, left = inbox.texts, _MOST_AT_ONCE
         self._gathers = True
-        for _ in range(_MOST_AT_ONCE):
-            if not texts and not (inbox.rest and inbox.refill(self.max_message)):
-                break
+        while texts or (inbox.rest and inbox.refill(self.max_message)):
             received(texts.pop())
-            if channel.unsent or self._error is not None:
+            left -= 1
+            if not left or channel.unsent or self._error is not None:
                 break
         self.flush()
 
@@ -359,16 +359,13 @@ class Connection:
             channel.heed_end()
         if data:
             self.deadlines.quiet_since = now
-            messages, size = inbox.messages, inbox.bytes
+            messages = inbox.messages
             inbox.put(data, self.max_message)
             if count := inbox.messages - messages:
                 self.deadlines.begun_at = None
-            self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
-            self._note()
-
-    def _note(self) -> None:
-        if self.journal.is_followed:
-            self.journal.note(self)
+            self._takes_much = len(data) >= _LARGE_MESSAGE * count
+            if self.journal.is_followed:
+                self.journal.note(self)
 
     # The end.
 
