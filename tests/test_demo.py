@@ -1,11 +1,12 @@
 """./run.sh demo: each mode with its bytes, on a projector of 80 columns, and nothing is touched that exists."""
 
 import sys
+import time
 
 import pexpect
 
 from common import PROJECT_ROOT
-from tests.support import PATIENCE, PorterTestCase, environment, run_program
+from tests.support import PATIENCE, PorterTestCase, environment, run_program, scaled
 
 
 class Demo(PorterTestCase):
@@ -54,9 +55,11 @@ class Demo(PorterTestCase):
             self.assertEqual(escapes, b"\x1b[" in shown, chosen)
             child.send("\r")
             child.expect("00 00 00 0c.*00 00 00 0c.*Enter")
+            asked = time.monotonic()
             child.sendintr()
             child.expect(pexpect.EOF)
             child.wait()
+            self.assertLess(time.monotonic() - asked, scaled(1.5), "the server does not wait for the demo's client")
             self.assertEqual(130, child.exitstatus)
 
     def test_a_part_that_is_none_is_wrong_usage(self) -> None:
