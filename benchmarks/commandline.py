@@ -12,7 +12,7 @@ from benchmarks.progress import Progress
 from benchmarks.results import Result
 from benchmarks.work import Account, Kinds, Work
 from common.errors import ExitStatus, Unavailable, UsageError
-from common.program import ArgumentParser, port_number
+from common.program import ArgumentParser, end_on_signals, port_number
 
 _EPILOG = """\
 work:
@@ -38,6 +38,7 @@ examples:
 
 def main() -> int:
     options = _options()
+    end_on_signals()
     if options.failover:
         from benchmarks import failover
 

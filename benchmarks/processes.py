@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import signal
 import time
 from collections.abc import Callable, Sequence
 from itertools import pairwise
@@ -74,6 +75,7 @@ def _receive(pipe: Connection) -> Any:
 
 
 def _work(pipe: Connection, work: Work, numbers: range, cores: Sequence[int] | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_DFL)  # `terminate` ends it at once
     if cores is not None and hasattr(os, "sched_setaffinity"):
         os.sched_setaffinity(0, cores)
     try:

@@ -9,6 +9,7 @@ import gettext
 import io
 import os
 import platform
+import signal
 import ssl
 import sys
 from collections.abc import Callable
@@ -73,6 +74,17 @@ def run(main: Callable[[], int], language: Language = ENGLISH) -> NoReturn:
         print_error(Unavailable("{reason}", reason=error), language)
         status = ExitStatus.UNAVAILABLE
     sys.exit(status)
+
+
+def end_on_signals() -> None:
+    """Let TERM and HUP end the program as Ctrl-C does, so that what it has started and made does not stay behind."""
+
+    def end(number: int, _: object) -> None:
+        sys.exit(128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is signal.SIG_DFL:  # under nohup it is ignored
+            signal.signal(number, end)
 
 
 def _damaged_venv(error: ImportError) -> PorterError:

@@ -13,7 +13,7 @@ from typing import Self
 
 from common.errors import ConnectionLost, ExitStatus
 from common.language import Language, of_reader
-from common.program import ArgumentParser, has_colour, run
+from common.program import ArgumentParser, end_on_signals, has_colour, run
 from common.wire.framing import HEADER, encode, split
 from common.wire.kinds import FROM_SERVER, Kind, compose, parse
 from common.wire.sockets import MessageSocket, Timeouts
@@ -203,6 +203,7 @@ def main() -> int:
     parser.add_argument("part", nargs="*", metavar="PART", help=tr("only these parts: {parts}", parts=parts))
     parser.add_argument("--auto", action="store_true", help=tr("go on by itself, instead of after Enter"))
     options: argparse.Namespace = parser.parse_args()
+    end_on_signals()
     for part in options.part:
         if part not in PARTS:
             parser.error(tr("there is no part {part!r}: {parts}", part=part, parts=parts))

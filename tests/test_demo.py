@@ -1,5 +1,6 @@
 """./run.sh demo: each mode with its bytes, on a projector of 80 columns, and nothing is touched that exists."""
 
+import signal
 import sys
 import time
 
@@ -61,6 +62,22 @@ class Demo(PorterTestCase):
             child.wait()
             self.assertLess(time.monotonic() - asked, scaled(1.5), "the server does not wait for the demo's client")
             self.assertEqual(130, child.exitstatus)
+
+    def test_a_demo_that_is_terminated_leaves_nothing_behind(self) -> None:
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            child = pexpect.spawn(
+                sys.executable,
+                ["-P", "-m", "examples.demo", "tls"],
+                env={**environment(self.folder), "TMPDIR": str(self.folder)},
+                timeout=PATIENCE,
+            )
+            self.addCleanup(child.close, force=True)
+            child.expect("Enter")
+            child.kill(number)
+            child.expect(pexpect.EOF)
+            child.wait()
+            self.assertEqual(128 + number, child.exitstatus)
+            self.assertEqual([], list(self.folder.glob("tmp*")))
 
     def test_a_part_that_is_none_is_wrong_usage(self) -> None:
         done = run_program(self.folder, "examples.demo", "juggling")
