@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from common.errors import PorterError, Unavailable
+from common.errors import ConnectionLost, PorterError, Unavailable
 from common.wire.sockets import MessageSocket, Timeouts
 from server.control.serving import path_problem
 
@@ -63,7 +63,7 @@ def _ask(path: Path, question: dict[str, Any]) -> Iterator[Any]:
         with contextlib.suppress(OSError):
             path.unlink()
         return
-    except FileNotFoundError:
+    except (FileNotFoundError, ConnectionLost):  # it has just ended
         return
     except (OSError, PorterError) as error:
         reason = getattr(error, "strerror", None) or error

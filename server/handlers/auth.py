@@ -112,8 +112,8 @@ class AuthHandler(CommandHandler):
             self.end()
         if login.token is not None:
             self.store_token(login.token)
-        self.say(self.text("Hello, {name}!", name=login.name))
         self._go_on_as(login)
+        self.say(self.text("Hello, {name}!", name=login.name))
         self.greeted()
 
     def finish(self) -> None:
@@ -249,8 +249,8 @@ class AuthHandler(CommandHandler):
         self.request.pardon()  # whatever has ended the old session does not end the new one
         self.log.info("%s changed the password", login.name)
         self.store_token(changed.token or "")
-        self.say(self.text("Your password is changed; your other sessions are ended."))
         self._go_on_as(changed)
+        self.say(self.text("Your password is changed; your other sessions are ended."))
 
     def _log_out(self, end: "Callable[[Login], None]") -> None:
         login = self._login

@@ -5,6 +5,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 from typing import Any
 
 import pexpect
@@ -123,9 +124,27 @@ class Plain(Behaviour, PorterTestCase):
         wait_until(
             lambda: str(pid) not in {row["id"].partition("-")[0] for row in self.rows()}, "the end of the worker"
         )
-        self.assertFalse((self.folder / "control" / f"{pid}.sock").exists())
+        socket_of_worker = self.folder / "control" / f"{pid}.sock"
+        # It may have ended while it was asked; then the next question finds nobody there.
+        wait_until(lambda: not (self.rows() and socket_of_worker.exists()), "the end of its socket")
         self.assertEqual((0, "", ""), server.stop())
         self.assertEqual([], list((self.folder / "control").iterdir()))
+
+    def test_a_process_that_ends_while_it_is_asked_is_left_out(self) -> None:
+        with self.server("echo") as server, socket.socket(socket.AF_UNIX) as listener:
+            server.connect()
+            listener.bind(str(self.folder / "control" / "1.sock"))
+            listener.listen()
+
+            def end_in_the_middle() -> None:
+                connection, _ = listener.accept()
+                with connection:
+                    connection.recv(1)  # closing resets the connection, because the rest is unread
+
+            dying = threading.Thread(target=end_in_the_middle)
+            dying.start()
+            self.assertEqual(1, len(self.rows()))
+            dying.join()
 
     def test_a_folder_that_cannot_be_is_a_warning_and_the_command_says_why(self) -> None:
         long = str(self.folder / ("x" * 100))
