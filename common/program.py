@@ -80,6 +80,8 @@ def end_on_signals() -> None:
     """Let TERM and HUP end the program as Ctrl-C does, so that what it has started and made does not stay behind."""
 
     def end(number: int, _: object) -> None:
+        for each in (signal.SIGTERM, signal.SIGHUP):  # a second one must not interrupt the cleaning
+            signal.signal(each, signal.SIG_IGN)
         sys.exit(128 + number)
 
     for number in (signal.SIGTERM, signal.SIGHUP):

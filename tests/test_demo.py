@@ -67,12 +67,13 @@ class Demo(PorterTestCase):
         for number in (signal.SIGTERM, signal.SIGHUP):
             child = pexpect.spawn(
                 sys.executable,
-                ["-P", "-m", "examples.demo", "tls"],
+                ["-P", "-m", "examples.demo", "echo"],
                 env={**environment(self.folder), "TMPDIR": str(self.folder)},
                 timeout=PATIENCE,
             )
             self.addCleanup(child.close, force=True)
             child.expect("Enter")
+            self.assertNotEqual([], list(self.folder.glob("tmp*")))
             child.kill(number)
             child.expect(pexpect.EOF)
             child.wait()

@@ -359,11 +359,11 @@ class Connection:
             channel.heed_end()
         if data:
             self.deadlines.quiet_since = now
-            messages = inbox.messages
+            messages, size = inbox.messages, inbox.bytes
             inbox.put(data, self.max_message)
             if count := inbox.messages - messages:
                 self.deadlines.begun_at = None
-            self._takes_much = len(data) >= _LARGE_MESSAGE * count
+            self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
             if self.journal.is_followed:
                 self.journal.note(self)
 

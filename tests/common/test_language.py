@@ -76,7 +76,7 @@ class Texts(unittest.TestCase):
     def test_the_problems_of_a_file_are_translated(self) -> None:
         problems = [Problem("a.yaml", 3, 5, "port", UsageError("nested too deep")), Problem("b.yaml", 0, 0, "", "x")]
         error = ConfigurationError(problems)
-        self.assertEqual("a.yaml:3:5: port: слишком много уровней\nb.yaml: x", RUSSIAN.error(error))
+        self.assertEqual("a.yaml:3:5: port: слишком глубокая вложенность\nb.yaml: x", RUSSIAN.error(error))
         self.assertEqual(str(error), ENGLISH.error(error))
 
     def test_a_text_without_a_translation_is_shown_in_english(self) -> None:
