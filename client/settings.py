@@ -13,6 +13,7 @@ from common.errors import ConfigurationError, PorterError, Problem
 DEFAULT_FILE = PROJECT_ROOT / "conf" / "client.yaml"
 LOGGING_FILE = PROJECT_ROOT / "conf" / "logging.yaml"
 _TYPES = {bool: "must be true or false", int: "must be a whole number", str: "must be a text"}
+_MOST = {"port": 65535, "max_message": 67_108_864}
 
 
 @dataclass(frozen=True)
@@ -50,15 +51,14 @@ def load(path: Path) -> Settings:
 
 def _check(key: str, value: Any, wanted: Any) -> PorterError | None:
     """Return the problem with a value, or None."""
-    limits = {"port": 65535, "max_message": 67_108_864}
     if type(value) is not wanted:
         return PorterError(_TYPES[wanted])
     if key == "host" and not value:
         return PorterError("must not be empty")
     if key == "host" and not may_be_host(value):
         return PorterError("must be an address or the name of a host")
-    if key in limits and not 1 <= value <= limits[key]:
-        return PorterError("must be from 1 to {most}", most=limits[key])
+    if key in _MOST and not 1 <= value <= _MOST[key]:
+        return PorterError("must be from 1 to {most}", most=_MOST[key])
     if key == "ca" and value:
         return authority_problem(PROJECT_ROOT / value)
     return None

@@ -128,8 +128,7 @@ class Connection:
         self._gathers = False
         if self._gathered:
             self.channel.send(self._gathered)
-            if self.journal.is_followed:
-                self.journal.note(self)
+            self._note()
 
     def receive_message(self) -> str | None:
         """Wait for the next message and return it. Return None if the peer has closed after the last one.
@@ -200,8 +199,8 @@ class Connection:
             is_taken = self._error is None
         if channel.unsent or not is_taken:
             self._tell()
-        elif self.journal.is_followed:
-            self.journal.note(self)
+        else:
+            self._note()
         return is_taken
 
     def interrupt(self, error: PorterError) -> None:
@@ -364,8 +363,11 @@ class Connection:
             if count := inbox.messages - messages:
                 self.deadlines.begun_at = None
             self._takes_much = inbox.bytes - size >= _LARGE_MESSAGE * count
-            if self.journal.is_followed:
-                self.journal.note(self)
+            self._note()
+
+    def _note(self) -> None:
+        if self.journal.is_followed:
+            self.journal.note(self)
 
     # The end.
 
